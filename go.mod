@@ -1,0 +1,3 @@
+module rtgo.dev/rtgo
+
+go 1.26.0

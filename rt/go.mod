@@ -1,0 +1,3 @@
+module rtgo.dev/rtgo/rt
+
+go 1.26.0
