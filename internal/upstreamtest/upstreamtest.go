@@ -1,0 +1,79 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package upstreamtest runs Go's own tests with a patched GOROOT and
+// compares them, test by test, with those of the unpatched one: no test may
+// fail, vanish or be skipped that passes unpatched.
+//
+// The unpatched side is either run as well or taken from a [Baseline], a
+// recorded file of outcomes measured over several runs. A difference is
+// judged only after it was retried on both sides, see [Compare].
+package upstreamtest
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// A Test names one test, subtest, example or fuzz target of a package. An
+// empty Name stands for the package as a whole.
+type Test struct {
+	Pkg  string `json:"pkg"`
+	Name string `json:"test,omitempty"`
+}
+
+func (t Test) String() string {
+	if t.Name == "" {
+		return t.Pkg
+	}
+	return t.Pkg + "." + t.Name
+}
+
+// top returns the top-level test that t belongs to: the smallest unit that
+// can be run on its own.
+func (t Test) top() Test {
+	name, _, _ := strings.Cut(t.Name, "/")
+	return Test{t.Pkg, name}
+}
+
+// An Outcome is how a test ended.
+type Outcome string
+
+const (
+	Pass   Outcome = "pass"
+	Skip   Outcome = "skip"
+	Fail   Outcome = "fail"
+	Absent Outcome = "absent" // the test did not exist, or its package ended before it
+)
+
+// A Set is a named choice of packages.
+type Set struct {
+	Name     string
+	Packages []string // patterns as for the go command, relative to GOROOT/src
+	Doc      string
+}
+
+// Sets are the package sets known by name. The first is the default.
+var Sets = []Set{
+	{"ci", []string{"runtime/...", "sync/...", "time", "os/...", "net", "internal/poll", "context", "testing/synctest"},
+		"what a change of the scheduler, timers or netpoller can break first"},
+	{"std", []string{"std"}, "the whole standard library"},
+	{"cmd", []string{"cmd"}, "the go command, compiler, linker and the other tools"},
+}
+
+// LookupSet returns the set of the given name.
+func LookupSet(name string) (Set, error) {
+	var names []string
+	for _, s := range Sets {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return Set{}, fmt.Errorf("unknown package set %q; known are %s, or list packages as arguments", name, strings.Join(names, ", "))
+}
+
+// Platform is the os/arch pair that results hold for.
+func Platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
