@@ -269,3 +269,22 @@ func removeAll(dir string) {
 	})
 	os.RemoveAll(dir)
 }
+
+// PathTree returns the tree of the go command on PATH.
+func PathTree(ctx context.Context) (*Tree, error) {
+	cmd := exec.CommandContext(ctx, "go", "env", "GOROOT")
+	cmd.Env = append(os.Environ(), "GOROOT=", "GOTOOLCHAIN=local")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("no unpatched go command on PATH (%v); give -unpatched DIR", exitText(err))
+	}
+	return &Tree{GOROOT: strings.TrimSpace(string(out))}, nil
+}
+
+// UpstreamVersion returns the upstream release that version was made from:
+// "go1.26.8" for "go1.26.8-rtgo1" and for "go1.26.8-rtgo1 X:nort".
+func UpstreamVersion(version string) string {
+	version, _, _ = strings.Cut(version, " ")
+	version, _, _ = strings.Cut(version, "-")
+	return version
+}
