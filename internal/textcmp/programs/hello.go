@@ -1,0 +1,12 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build ignore
+
+// Hello is the smallest program that uses fmt.
+package main
+
+import "fmt"
+
+func main() { fmt.Println("hello") }

@@ -1,0 +1,89 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package textcmp
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func stock(t *testing.T) *Toolchain {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Toolchain{GOROOT: strings.TrimSpace(string(out))}
+}
+
+// edited returns the toolchain with one file of its library replaced at build
+// time, as a patch would change it.
+func edited(t *testing.T, tc *Toolchain, file, old, new string) *Toolchain {
+	t.Helper()
+	orig := filepath.Join(tc.GOROOT, "src", file)
+	data, err := os.ReadFile(orig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(data), old) != 1 {
+		t.Fatalf("%s holds %q %d times, want 1", file, old, strings.Count(string(data), old))
+	}
+	dir := t.TempDir()
+	repl := filepath.Join(dir, filepath.Base(file))
+	if err := os.WriteFile(repl, []byte(strings.Replace(string(data), old, new, 1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {orig: repl}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c := *tc
+	c.Args = append(c.Args, "-overlay="+list)
+	return &c
+}
+
+// TestCompare shows that the comparison holds where it should, whatever lines
+// and version strings a patch changes, and fails where code changes.
+func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the library several times; left out by -short")
+	}
+	ref := stock(t)
+	comment := edited(t, ref, "fmt/print.go", "package fmt\n", "package fmt\n"+strings.Repeat("// padding\n", 500))
+	body := edited(t, ref, "fmt/print.go", "\tp := newPrinter()\n\tp.doPrintln(a)\n\tn, err = w.Write(p.buf)",
+		"\tp := newPrinter()\n\tp.doPrintln(a)\n\tprintln(len(p.buf))\n\tn, err = w.Write(p.buf)")
+	constant := edited(t, ref, "fmt/print.go", "if cap(p.buf) > 64*1024 {", "if cap(p.buf) > 32*1024 {")
+	version := *ref
+	version.Env = []string{"GOEXPERIMENT=fieldtrack"} // shows in the version and the build settings
+	for _, tt := range []struct {
+		name   string
+		tc     *Toolchain
+		reason string // prefix; "" is equal
+	}{
+		{"itself", ref, ""},
+		{"comments", comment, ""},
+		{"version", &version, ""},
+		{"statement added", body, "fmt.Fprintln: "},
+		{"constant changed", constant, "fmt.(*pp).free: same size"},
+	} {
+		r, err := Run(context.Background(), ref, tt.tc, Programs[:1], []Target{{GOARCH: "amd64"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := r.Results[0].Diff
+		if d == nil && tt.reason != "" || d != nil && (tt.reason == "" || !strings.HasPrefix(d.Reason, tt.reason)) || (r.Result == "PASS") != (d == nil) {
+			t.Errorf("%s: result %s, %+v; want reason %q", tt.name, r.Result, d, tt.reason)
+		}
+	}
+}
