@@ -39,12 +39,10 @@ type Recorder struct {
 }
 
 // New returns a Recorder with a linear histogram of limit microseconds; its
-// memory is touched, so that recording takes no page fault. start is the
-// CLOCK_MONOTONIC time from which the time of the worst sample counts.
-func New(limit int, period, start int64) *Recorder {
+// memory is touched, so that recording takes no page fault.
+func New(limit int, period int64) *Recorder {
 	r := &Recorder{
 		Period:         period,
-		start:          start,
 		linear:         make([]uint64, limit),
 		overflowCycles: make([]uint64, 0, limit),
 		log:            make([]uint64, result.LogBuckets),
@@ -57,6 +55,9 @@ func New(limit int, period, start int64) *Recorder {
 	}
 	return r
 }
+
+// Begin sets the time from which the time of the worst sample counts.
+func (r *Recorder) Begin(now int64) { r.start = now }
 
 // Keep makes r remember its latest n samples for [Recorder.Values].
 func (r *Recorder) Keep(n int) { r.values = make([]int64, n) }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestRecordDoesNotAllocate(t *testing.T) {
-	r := New(50, 1000, 0)
+	r := New(50, 1000)
 	r.Keep(10)
 	var now int64
 	if n := testing.AllocsPerRun(1000, func() { now += 1000; r.Record(now%200000, now) }); n != 0 {
@@ -21,7 +21,7 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 func TestMissedCycles(t *testing.T) {
 	// A task of 1 ms period is 20 µs late nine times and 5.02 ms late once:
 	// five further releases passed, and each was as late as it was.
-	r := New(100, 1e6, 0)
+	r := New(100, 1e6)
 	for i := range 9 {
 		if m := r.Record(20e3, int64(i)*1e6); m != 0 {
 			t.Fatalf("cycle %d missed %d", i, m)
@@ -60,14 +60,14 @@ func TestMissedCycles(t *testing.T) {
 }
 
 func TestExactlyOnePeriodLateIsMissed(t *testing.T) {
-	r := New(10, 100, 0)
+	r := New(10, 100)
 	if m := r.Record(100, 0); m != 1 {
 		t.Errorf("missed %d, want 1: the next release is now", m)
 	}
 }
 
 func TestEarly(t *testing.T) {
-	r := New(10, 0, 0)
+	r := New(10, 0)
 	r.Record(-3, 0)
 	r.Record(5, 0)
 	s := r.Stats()
@@ -77,7 +77,7 @@ func TestEarly(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
-	r := New(10, 0, 0)
+	r := New(10, 0)
 	r.Keep(4)
 	for i := range 10 {
 		r.Record(int64(i), 0)
