@@ -1,0 +1,278 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package benchcmp compares two toolchains by upstream's own benchmarks.
+//
+// It is made for small noisy machines: test binaries are compiled once per
+// toolchain, and each benchmark function is run alternately with one and the
+// other (AB, BA, AB, ...) in many short rounds, so that slow drift of the
+// machine hits both alike. Statistics are those of golang.org/x/perf.
+package benchcmp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// A Group is a choice of benchmarks of one std package.
+type Group struct {
+	Name  string
+	Pkg   string
+	Bench string // regexp of benchmark names without "Benchmark"
+}
+
+// Groups are upstream's benchmarks of what rtgo changes.
+var Groups = []Group{
+	{"scheduler", "runtime", `CreateGoroutines|CreateGoroutinesParallel|CreateGoroutinesCapture|CreateGoroutinesSingle|PingPongHog|Matmult|StackGrowth`},
+	{"channel", "runtime", `MakeChan|Chan(Nonblocking|Uncontended|Contended|Sync|SyncWork|ProdCons0|ProdCons10|ProdCons100|Creation|Sem|Popular|Closed)|Select(Uncontended|SyncContended|AsyncContended|Nonblock|ProdCons)`},
+	{"timer", "time", `AfterFunc1000|After|Stop|SimultaneousAfterFunc1000|StartStop1000|Reset|Sleep1000|Ticker|TickerReset|AdjustTimers10000|Now`},
+	{"net", "net", `TCP4(OneShot|OneShotTimeout|Persistent|PersistentTimeout|ConcurrentReadWrite)|SetReadDeadline|WriteToReadFromUDP`},
+	{"malloc", "runtime", `Malloc(8|16|32|TypeInfo8|TypeInfo16|TypeInfo32|LargeStruct)|Allocation`},
+	{"sync", "sync", `Cond(2|32)|Mutex(Uncontended|Work|Spin|NoSpin)?|RWMutex(Uncontended|Write100|WorkWrite100)|WaitGroup(Uncontended|AddDone|Wait)|SemaSyntBlock|Pool`},
+}
+
+// A Side is one toolchain of the comparison.
+type Side struct {
+	Label  string
+	GOROOT string
+	Env    []string // K=V, for compiling and for running
+}
+
+// Options say how to measure.
+type Options struct {
+	Groups    []Group
+	Rounds    int
+	Benchtime string // of each run of each benchmark, as go test -benchtime
+	CPU       string // GOMAXPROCS list as go test -cpu; "" is the default
+	Keep      string // directory for the raw output, one file per side, for benchstat
+	Progress  io.Writer
+}
+
+// A Measurement holds one unit of one benchmark: for each side a value per
+// round, NaN-free and of equal length.
+type Measurement struct {
+	Group  string
+	Name   string // pkg.Benchmark-N
+	Unit   string // sec/op, B/op, ...
+	Values [][]float64
+}
+
+// environ is small and the same for both sides: the size of the environment
+// shifts the stack and with it some benchmarks.
+func (s *Side) environ() []string {
+	var env []string
+	for _, k := range []string{"PATH", "HOME", "TMPDIR", "GOCACHE", "GOMODCACHE", "GOPATH"} {
+		if v := os.Getenv(k); v != "" {
+			env = append(env, k+"="+v)
+		}
+	}
+	return append(append(env, "GOENV=off", "GOFLAGS=", "GOTOOLCHAIN=local"), s.Env...)
+}
+
+// compile builds the test binary of pkg.
+func (s *Side) compile(ctx context.Context, pkg, out string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.GOROOT, "bin", "go"), "test", "-c", "-vet=off", "-o", out, pkg)
+	cmd.Dir = filepath.Join(s.GOROOT, "src")
+	cmd.Env = append(s.environ(), "GOROOT="+s.GOROOT)
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compiling the tests of %s with %s: %v\n%s", pkg, s.GOROOT, err, bytes.TrimSpace(msg))
+	}
+	return nil
+}
+
+// benchmark is one benchmark function, compiled for all sides.
+type benchmark struct {
+	group Group
+	name  string   // BenchmarkX
+	bins  []string // by side
+}
+
+// Measure compiles and runs everything. It takes about rounds x sides x
+// benchmarks x 2.5 benchtimes.
+func Measure(ctx context.Context, sides []*Side, o Options) ([]*Measurement, error) {
+	tmp, err := os.MkdirTemp("", "rtgo-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	progress := func(format string, a ...any) {
+		if o.Progress != nil {
+			fmt.Fprintf(o.Progress, "bench-compare: "+format+"\n", a...)
+		}
+	}
+
+	bins := map[string][]string{} // by package
+	var benches []*benchmark
+	for _, g := range o.Groups {
+		if bins[g.Pkg] == nil {
+			for i, s := range sides {
+				dir := filepath.Join(tmp, string(rune('a'+i)))
+				if err := os.MkdirAll(dir, 0o777); err != nil {
+					return nil, err
+				}
+				out := filepath.Join(dir, filepath.Base(g.Pkg)+".test")
+				progress("compiling %s tests with %s", g.Pkg, s.GOROOT)
+				if err := s.compile(ctx, g.Pkg, out); err != nil {
+					return nil, err
+				}
+				bins[g.Pkg] = append(bins[g.Pkg], out)
+			}
+		}
+		names, err := list(ctx, sides, bins[g.Pkg], g)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			benches = append(benches, &benchmark{g, n, bins[g.Pkg]})
+		}
+	}
+
+	raw := make([]*bytes.Buffer, len(sides))
+	for i := range raw {
+		raw[i] = new(bytes.Buffer)
+	}
+	start := time.Now()
+	for round := range o.Rounds {
+		for _, b := range benches {
+			for k := range sides {
+				i := k
+				if round%2 == 1 { // who goes second finds warmer caches and a hotter CPU
+					i = len(sides) - 1 - k
+				}
+				out, err := sides[i].run(ctx, b, i, o)
+				if err != nil {
+					return nil, err
+				}
+				raw[i].Write(out)
+			}
+		}
+		d := time.Since(start)
+		progress("round %d of %d, %s, %s left", round+1, o.Rounds, d.Round(time.Second),
+			(d / time.Duration(round+1) * time.Duration(o.Rounds-round-1)).Round(time.Second))
+	}
+	if o.Keep != "" {
+		if err := os.MkdirAll(o.Keep, 0o777); err != nil {
+			return nil, err
+		}
+		for i, s := range sides {
+			if err := os.WriteFile(filepath.Join(o.Keep, s.Label+".txt"), raw[i].Bytes(), 0o666); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return collect(sides, o.Groups, raw)
+}
+
+// list returns the benchmark functions of g that all sides have.
+func list(ctx context.Context, sides []*Side, bins []string, g Group) ([]string, error) {
+	var common []string
+	for i, bin := range bins {
+		cmd := exec.CommandContext(ctx, bin, "-test.list=^Benchmark("+g.Bench+")$")
+		cmd.Dir = filepath.Join(sides[i].GOROOT, "src", filepath.FromSlash(g.Pkg))
+		cmd.Env = sides[i].environ()
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("listing the benchmarks of %s with %s: %v", g.Pkg, sides[i].GOROOT, err)
+		}
+		names := strings.Fields(string(out))
+		if i == 0 {
+			common = names
+			continue
+		}
+		common = slices.DeleteFunc(common, func(n string) bool { return !slices.Contains(names, n) })
+	}
+	if len(common) == 0 {
+		return nil, fmt.Errorf("no benchmark of %s matches %s on all sides", g.Pkg, g.Bench)
+	}
+	return common, nil
+}
+
+func (s *Side) run(ctx context.Context, b *benchmark, i int, o Options) ([]byte, error) {
+	args := []string{"-test.run=^$", "-test.bench=^" + b.name + "$", "-test.benchtime=" + o.Benchtime, "-test.timeout=10m"}
+	if o.CPU != "" {
+		args = append(args, "-test.cpu="+o.CPU)
+	}
+	cmd := exec.CommandContext(ctx, b.bins[i], args...)
+	cmd.Dir = filepath.Join(s.GOROOT, "src", filepath.FromSlash(b.group.Pkg))
+	cmd.Env = s.environ()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%s of %s with %s: %v\n%s%s", b.name, b.group.Pkg, s.GOROOT, err, out, stderr.Bytes())
+	}
+	return out, nil
+}
+
+// collect parses the raw output and pairs the sides.
+func collect(sides []*Side, groups []Group, raw []*bytes.Buffer) ([]*Measurement, error) {
+	type key struct{ name, unit string }
+	var order []key
+	byKey := map[key]*Measurement{}
+	groupOf := func(pkg, name string) string {
+		top, _, _ := strings.Cut(name, "/")
+		if i := strings.LastIndexByte(top, '-'); i > 0 {
+			top = top[:i]
+		}
+		for _, g := range groups {
+			if g.Pkg == pkg && regexp.MustCompile("^("+g.Bench+")$").MatchString(top) {
+				return g.Name
+			}
+		}
+		return pkg
+	}
+	for i := range sides {
+		r := benchfmt.NewReader(bytes.NewReader(raw[i].Bytes()), sides[i].Label)
+		for r.Scan() {
+			res, ok := r.Result().(*benchfmt.Result)
+			if !ok {
+				continue // unit metadata, or a line that is no benchmark
+			}
+			pkg := res.GetConfig("pkg")
+			name := string(res.Name.Full())
+			for _, v := range res.Values {
+				k := key{pkg + "." + name, v.Unit}
+				m := byKey[k]
+				if m == nil {
+					m = &Measurement{groupOf(pkg, name), k.name, k.unit, make([][]float64, len(sides))}
+					byKey[k] = m
+					order = append(order, k)
+				}
+				m.Values[i] = append(m.Values[i], v.Value)
+			}
+		}
+		if err := r.Err(); err != nil {
+			return nil, err
+		}
+	}
+	var ms []*Measurement
+	for _, k := range order {
+		m := byKey[k]
+		for _, v := range m.Values[1:] {
+			if len(v) != len(m.Values[0]) {
+				return nil, fmt.Errorf("%s %s: %d values on one side, %d on the other", m.Name, m.Unit, len(m.Values[0]), len(v))
+			}
+		}
+		ms = append(ms, m)
+	}
+	if len(ms) == 0 {
+		return nil, errors.New("the benchmarks printed no results")
+	}
+	return ms, nil
+}
