@@ -56,11 +56,11 @@ const (
 type Cause int
 
 const (
-	CauseKernel Cause = iota // clock, interrupt or kernel scheduler: late before the runtime was reached
-	CauseSTW                 // a stop-the-world held its P
-	CauseForEachP            // a forEachP (GC phase change and others) held its P
-	CauseScan                // a suspendG (stack scan, profile) held the goroutine
-	CauseOther               // the runtime, by none of the above
+	CauseKernel   Cause = iota // clock, interrupt or kernel scheduler: late before the runtime was reached
+	CauseSTW                   // a stop-the-world held its P
+	CauseForEachP              // a forEachP (GC phase change and others) held its P
+	CauseScan                  // a suspendG (stack scan, profile) held the goroutine
+	CauseOther                 // the runtime, by none of the above
 	NumCauses
 )
 

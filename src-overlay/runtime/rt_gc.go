@@ -1,0 +1,84 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// The garbage collector and real-time goroutines.
+//
+// A real-time goroutine owes the collector nothing: no mark assist, no sweep
+// credit, and it does not start cycles itself. What it would have owed for
+// marking is taken from the credit of the background workers, so that
+// ordinary allocators assist in its stead and the heap goal holds; what it
+// would have swept, the proportional sweep makes ordinary allocators sweep.
+// A cycle that its allocation makes due is started by the forced-GC helper.
+
+package runtime
+
+import "internal/runtime/atomic"
+
+// rtGCDue is set by a real-time goroutine whose allocation made a GC cycle
+// due.
+var rtGCDue atomic.Uint32
+
+// rtNoAssist settles the assist debt of gp if it is real-time. It reports
+// false otherwise.
+func rtNoAssist(gp *g) bool {
+	if gp.m.rt.p == 0 {
+		return false
+	}
+	debt := -gp.gcAssistBytes
+	gp.gcAssistBytes = 0
+	if debt > 0 {
+		work := int64(float64(debt) * gcController.assistWorkPerByte.Load())
+		gcController.bgScanCredit.Add(-work)
+	}
+	return true
+}
+
+// rtNoSweep reports whether the calling goroutine is real-time and does not
+// sweep for what it allocates.
+func rtNoSweep() bool {
+	return getg().m.rt.p != 0
+}
+
+// rtGCStart is gcStart's part for a real-time goroutine that allocates: it
+// leaves the start of the cycle to forcegchelper and reports true.
+func rtGCStart(trigger gcTrigger) bool {
+	if trigger.kind != gcTriggerHeap {
+		return false
+	}
+	mp := acquirem()
+	rt := mp.rt.p != 0
+	releasem(mp)
+	if !rt {
+		return false
+	}
+	rtGCDue.Store(1)
+	if forcegc.idle.Load() {
+		lock(&forcegc.lock)
+		if forcegc.idle.Load() {
+			forcegc.idle.Store(false)
+			var list gList
+			list.push(forcegc.g)
+			injectglist(&list)
+		}
+		unlock(&forcegc.lock)
+	}
+	return true
+}
+
+// rtForceGC starts the cycle that a real-time goroutine made due, if one did.
+func rtForceGC() {
+	if rtGCDue.Swap(0) != 0 {
+		if t := (gcTrigger{kind: gcTriggerHeap}); t.test() {
+			gcStart(t)
+		}
+	}
+}
+
+// rtNoShrink reports whether the stack of gp must not shrink: it would have
+// to be grown again, at a bad moment.
+func rtNoShrink(gp *g) bool {
+	return rtPOf(gp) != nil
+}

@@ -1,0 +1,58 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build !(goexperiment.rt && linux && (amd64 || arm64))
+
+// Without GOEXPERIMENT=rt nothing of rtgo remains in the runtime: rtOn is a
+// false constant in every hook, and the types that hooks add to upstream's
+// structures are empty. The functions exist so that the hooks type-check.
+
+package runtime
+
+const rtOn = false
+
+// The generic ones have parameters whose types some platforms lack.
+
+type (
+	mRT struct{}
+	pRT struct{}
+)
+
+func rtReserved(pp *p) bool             { return false }
+func rtIsM(mp *m) bool                  { return false }
+func rtNumP() int32                     { return 0 }
+func rtTraceID(pp *p) int32             { return pp.id }
+func rtForeignP(pp *p, mp *m) bool      { return false }
+func rtDetach()                         {}
+func rtAttach(nprocs int32)             {}
+func rtStopPs()                         {}
+func rtStartPs()                        {}
+func rtForEachP(fn func(*p))            {}
+func rtEnterSyscall(mp *m) bool         { return false }
+func rtEnterSyscallSlow()               {}
+func rtExitSyscall(mp *m)               {}
+func rtReady(gp *g, pp *p) bool         { return false }
+func rtGosched(gp *g, yield bool) bool  { return false }
+func rtKeepRunning(gp *g) bool          { return false }
+func rtHoldsPI(mp *m) bool              { return false }
+func rtInject(q *gQueue)                {}
+func rtDispatch(gp *g) bool             { return false }
+func rtPark()                           {}
+func rtScanLock(gp *g) bool             { return true }
+func rtScanUnlock()                     {}
+func rtWaitScan(gp *g) bool             { return false }
+func rtYield()                          { osyield() }
+func rtSleep(gp *g, ns int64) bool      { return false }
+func rtPollArm[T any](pd T, mode int32) {}
+func rtNetReady(gp *g, delta *int32) *g { return gp }
+func rtParked() int32                   { return 0 }
+func rtSysmonTick()                     {}
+func rtSigDump[T any](gp *g, c T)       {}
+func rtGoexit()                         {}
+func rtMain()                           {}
+func rtNoAssist(gp *g) bool             { return false }
+func rtNoSweep() bool                   { return false }
+func rtGCStart(trigger gcTrigger) bool  { return false }
+func rtForceGC()                        {}
+func rtNoShrink(gp *g) bool             { return false }

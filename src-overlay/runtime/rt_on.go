@@ -1,0 +1,196 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Real-time goroutines: overview, states and invariants.
+//
+// # Guarantee
+//
+// A real-time goroutine is a goroutine with a thread (M) and a P of its own.
+// While it is real-time nothing that it does to block or to wake goes through
+// a run queue or needs another thread of the process to be scheduled: its
+// lateness is that of its thread.
+//
+//   - The thread has the scheduling attributes the program asked for
+//     (SCHED_FIFO, SCHED_RR or SCHED_DEADLINE; rt_task.go).
+//   - The P is reserved: additional to GOMAXPROCS, never handed off, retaken,
+//     stolen from, put on the idle list, or given a GC worker (rt_p.go).
+//   - Blocking parks the thread in place, with the P still wired, on a futex
+//     of its own; ready wakes exactly that futex (rt_park.go).
+//   - Sleeping is clock_nanosleep(TIMER_ABSTIME) in the thread (rt_sleep.go);
+//     waiting for a descriptor is ppoll in the thread (rt_net.go).
+//   - Where the runtime must keep the goroutine from running (stop-the-world,
+//     forEachP, a scan of its stack), the goroutine waits on a futex with
+//     priority inheritance, so the kernel boosts whoever holds it up for
+//     exactly as long as it does (rt_pi.go).
+//
+// # States of a reserved P
+//
+// p.rt.word is a priority-inheritance futex (FUTEX_LOCK_PI): it holds the
+// thread id of whoever may use the P, 0 if nobody does.
+//
+//	        Enter                     park, syscall, sleep
+//	spare ─────────▶ owned (word=tid) ─────────────────▶ released (word=0)
+//	word=0  ◀───────                  ◀─────────────────
+//	m=0      Leave                      wake: CAS 0→tid
+//	  │                │ safepoint during a stop:   │
+//	  │                ▼ transfers the word         ▼
+//	  └────────▶ seized (word=tid of the stopper, status=_Pgcstop in a stop)
+//	              start-the-world or end of forEachP: word=0, or the kernel
+//	              hands it to the waiting owner
+//
+// A released P stays wired to its M (p.m, m.p) and in _Prunning, so nothing
+// but a compare-and-swap stands between the wake-up and user code. What may
+// touch a released P must seize it first; seizing is CAS(0→tid) and never
+// waits. A P whose word is not 0 belongs to a running thread, which will pass
+// a safepoint or release it; after every release it looks at
+// sched.gcwaiting and p.runSafePointFn, and the stopper sets these before it
+// tries to seize, so one of the two sees the other (sequential consistency).
+// A reserved P therefore never needs setBlockOnExitSyscall, which refuses it.
+//
+// # Other invariants
+//
+//   - m.rt.p is the reserved P of an M that runs a real-time goroutine, 0
+//     otherwise. It changes on that M alone, on g0, with g in _Grunnable.
+//     A goroutine is real-time iff its lockedm has m.rt.p set; that holds for
+//     coroutines (iter.Pull) it switches to as well.
+//   - allp holds the ordinary Ps at [0, gomaxprocs) and the reserved ones,
+//     spare or in use, behind them; id == index for all (rt_p.go says how
+//     GOMAXPROCS changes keep this true). The execution trace knows reserved
+//     Ps by a number that never changes.
+//   - A reserved P's run queue is always empty.
+//   - checkdead counts Ms parked in place (rtSched.nparked) as idle.
+//   - Whoever sets _Gscan on a real-time goroutine holds p.rt.scan, so that a
+//     thread that meets the bit can wait for it with inheritance instead of
+//     spinning on a thread that it may itself keep off the CPU.
+//
+// # Spins examined
+//
+// Places where an urgent thread could spin on a less urgent one, and what
+// became of each for a real-time thread:
+//
+//	casgstatus on _Gscan             waits on p.rt.scan with inheritance
+//	exitsyscall, lost P              cannot happen: the P is never taken; a
+//	                                 seized one is waited for with inheritance
+//	castogscanstatus                 one try, the callers decide
+//	suspendG of a running goroutine  only GC workers and profiles do it, never
+//	                                 a real-time thread (it does no GC work)
+//	runqgrab (usleep, osyield)       unreachable: it does not steal
+//	forEachP, stopTheWorld           block on a note, do not spin
+//	lock2 (osyield)                  spins a bounded number of times, then
+//	                                 sleeps: no livelock, no inheritance yet
+//	tryRecordGoroutineProfile        osyield replaced by a sleep (rtYield)
+//	sweeper (sweepone in use), trace osyield loops: run by ordinary threads;
+//	                                 where a real-time thread gets there by
+//	                                 calling runtime.GC or a profile itself,
+//	                                 it sleeps instead of yielding (rtYield)
+//
+// # Rejected designs
+//
+//   - Setting the thread's policy at each goroutine switch: a system call per
+//     switch, and it cures none of the causes of lateness.
+//   - Taking the P from a thread in a system call by the _Gscan bit, as for
+//     ordinary Ps: the leaving thread then spins on the bit of a thread that
+//     it preempted itself, for ever under SCHED_FIFO (seen: 150 s).
+//   - Timed back-off on that bit: five microseconds were shorter than the
+//     switch they made room for; sixty happened to work most of the time.
+//   - A separate array of reserved Ps: everything that walks allp (GC phases,
+//     statistics, timers, trace) would have to learn of it.
+//   - Boosting with sched_setscheduler from user space: leaks when nested,
+//     races with the kernel's own boosts, and costs two system calls.
+package runtime
+
+import "internal/runtime/atomic"
+
+// rtOn tells at compile time whether this runtime knows real-time goroutines.
+// With it false every hook in upstream's files vanishes.
+const rtOn = true
+
+// mRT is the part of an m that real-time goroutines need.
+type mRT struct {
+	p    puintptr // the reserved P this M runs a real-time goroutine on, or 0
+	scan puintptr // the reserved P whose scan lock this M holds, or 0
+	pi   int32    // rt.Mutexes held by the goroutine locked to this M
+}
+
+// pRT is the part of a p that real-time goroutines need. It is all zero in an
+// ordinary P.
+type pRT struct {
+	on   bool  // reserved for real-time goroutines
+	slot int32 // number among the reserved Ps; never changes
+	word uint32
+	wake uint32 // one of the rtWake constants; a futex
+	scan uint32 // priority-inheritance futex: who holds _Gscan of our goroutine
+	free puintptr
+
+	task uint64 // number of the task, 0 if spare
+	m    muintptr
+	tid  uint32
+	gp   guintptr // the goroutine that entered
+
+	release  int64    // the next release, if it sleeps until a known time; else 0
+	readyAt  int64    // when it was made ready, for its lateness
+	running  uint32   // 0 while released
+	acquired uint32   // counts rtAcquire
+	watch    struct { // the watchdog's own
+		acquired uint32
+		reported bool
+		since    int64
+	}
+	dump uint32 // the watchdog wants the stack
+
+	pollpd   *pollDesc // set by rtPollArm for the next park
+	pollmode int32
+	evfd     int32 // wakes a thread in ppoll; -1 until needed
+
+	cause rtCause // what the wake-up in progress had to wait for
+
+	saved rtSaved
+	stats *rtStats
+}
+
+// rtSched is the state shared by all real-time goroutines.
+var rtSched struct {
+	// Protected by sched.lock.
+	spare   puintptr // reserved Ps without a task, linked by p.rt.free
+	nwant   int32    // reserved Ps that there should be; see rtAttach
+	ntask   int32    // tasks in use
+	taskgen uint64
+
+	// Protected by worldsema and sched.lock, changed with the world stopped.
+	ps   []*p // the reserved Ps
+	ord  []*p // allp without them
+	full []*p // allp with them
+
+	// attached is the length of allp beyond gomaxprocs.
+	attached int32
+
+	stopTID   uint32       // thread of the stop in progress; under sched.lock
+	nparked   atomic.Int32 // Ms parked in place, which checkdead counts as idle
+	threshold atomic.Int64 // dispatch lateness that counts as late, ns
+	global    rtStats      // sums over all tasks, for runtime/metrics
+}
+
+// rtReserved reports whether pp is a reserved P.
+//
+//go:nosplit
+func rtReserved(pp *p) bool { return pp.rt.on }
+
+// rtIsM reports whether mp runs a real-time goroutine.
+//
+//go:nosplit
+func rtIsM(mp *m) bool { return mp.rt.p != 0 }
+
+// rtPOf returns the reserved P of the real-time goroutine gp, nil if gp is
+// ordinary.
+//
+//go:nosplit
+func rtPOf(gp *g) *p {
+	mp := gp.lockedm.ptr()
+	if mp == nil {
+		return nil
+	}
+	return mp.rt.p.ptr()
+}

@@ -1,0 +1,276 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Reserved Ps: creation, stop-the-world, forEachP.
+//
+// Reserved Ps live at the end of allp, so that everything that must visit
+// every P (flushing caches and buffers, statistics, timers, trace) does so
+// unchanged, while everything that counts processors (GOMAXPROCS, GC worker
+// quotas, idle counts) goes on using gomaxprocs. They are created with the
+// world stopped, a few at a time, and kept for reuse.
+//
+// procresize works on the ordinary Ps alone: rtDetach takes the reserved ones
+// off allp before it, rtAttach puts them back behind however many ordinary
+// ones there are then, and renumbers them. That is safe since the world is
+// stopped, and since sync.Pool, the one user of P numbers as indices beyond
+// the runtime, accepts any dense numbering. The execution trace must not see
+// numbers change, so it gets rtTraceID.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
+
+// rtTraceBase is where the trace's numbers for reserved Ps start. It is above
+// any GOMAXPROCS.
+const rtTraceBase = 1 << 20
+
+// rtTraceID returns the number by which the execution trace knows pp.
+//
+//go:nosplit
+func rtTraceID(pp *p) int32 {
+	if pp.rt.on {
+		return rtTraceBase + pp.rt.slot
+	}
+	return pp.id
+}
+
+// rtForeignP reports whether pp is wired to an M other than mp. The status of
+// such a P cannot be traced by mp: a running P's status event binds the P to
+// the thread that writes it. Its own M writes it with its next event.
+//
+//go:nosplit
+func rtForeignP(pp *p, mp *m) bool {
+	return pp.rt.on && pp.m != 0 && pp.m.ptr() != mp
+}
+
+// rtNumP returns the number of reserved Ps in allp.
+//
+//go:nosplit
+func rtNumP() int32 { return rtSched.attached }
+
+// sync_rtProcs is sync.runtime_rtProcs: how many Ps there are beyond
+// GOMAXPROCS.
+//
+//go:linkname sync_rtProcs sync.runtime_rtProcs
+func sync_rtProcs() int { return int(rtSched.attached) }
+
+// rtDetach makes allp the ordinary Ps alone. The world is stopped and
+// sched.lock held.
+func rtDetach() {
+	if rtSched.attached == 0 {
+		return
+	}
+	lock(&allpLock)
+	allp = rtSched.ord
+	unlock(&allpLock)
+}
+
+// rtAttach puts the reserved Ps behind the nprocs ordinary ones, creating
+// those that are wanted, and makes them ready to run once the world starts.
+// The world is stopped and sched.lock held.
+func rtAttach(nprocs int32) {
+	n := rtSched.nwant
+	if n == 0 {
+		return
+	}
+	same := rtSched.attached == n && len(rtSched.ord) == len(allp) && &rtSched.ord[0] == &allp[0]
+	rtSched.ord = allp
+	if !same {
+		total := nprocs + n
+		ps := rtSched.ps
+		for i := int32(len(ps)); i < n; i++ {
+			ps = append(ps, new(p))
+		}
+		// Destroyed ordinary Ps stay within cap(allp), where the trace
+		// looks for them.
+		all := make([]*p, total, int(total)+cap(allp)-len(allp))
+		copy(all, allp)
+		copy(all[nprocs:], ps)
+		copy(all[total:cap(all)], allp[len(allp):cap(allp)])
+
+		lock(&allpLock)
+		allp = all
+		idlepMask = idlepMask.resize(total)
+		timerpMask = timerpMask.resize(total)
+		work.spanqMask = work.spanqMask.resize(total)
+		unlock(&allpLock)
+
+		for i := range ps {
+			pp := ps[i]
+			id := nprocs + int32(i)
+			if !pp.rt.on {
+				pp.init(id)
+				pp.rt.on = true
+				pp.rt.slot = int32(i)
+				pp.rt.evfd = -1
+				pp.rt.stats = (*rtStats)(persistentalloc(unsafe.Sizeof(rtStats{}), 0, &memstats.other_sys))
+				pp.gcStopTime = 0
+				pp.rt.free = rtSched.spare
+				rtSched.spare.set(pp)
+				// Its word is held like that of any stopped P.
+				pp.rt.word = uint32(getg().m.procid)
+			}
+			pp.id = id
+			pp.gcw.id = id
+			// Never idle; always worth a look for timers.
+			idlepMask.clear(id)
+			timerpMask.set(id)
+		}
+		rtSched.ps = ps
+		rtSched.attached = n
+		stealOrder.reset(uint32(total))
+		rtSched.full = all
+	} else {
+		lock(&allpLock)
+		allp = rtSched.full
+		unlock(&allpLock)
+	}
+	mine := getg().m.p.ptr()
+	for _, pp := range rtSched.ps {
+		if pp == mine {
+			continue
+		}
+		pp.status = _Pidle
+		if pp.m != 0 {
+			pp.status = _Prunning
+		}
+		pp.mcache.prepareForSweep()
+	}
+}
+
+// rtGrow creates more reserved Ps. It stops the world.
+func rtGrow() {
+	stw := stopTheWorldGC(stwGOMAXPROCS)
+	lock(&sched.lock)
+	if rtSched.spare == 0 {
+		// A few at first, then twice as many.
+		rtSched.nwant = max(4, 2*rtSched.nwant)
+	}
+	unlock(&sched.lock)
+	startTheWorldGC(stw)
+}
+
+// rtStopPs is stopTheWorldWithSema's part for reserved Ps: it seizes those
+// that no thread is using. The others stop themselves (rtGiveStop).
+// sched.lock is held.
+func rtStopPs() {
+	mp := getg().m
+	tid := uint32(mp.procid)
+	rtSched.stopTID = tid
+	now := nanotime()
+	for _, pp := range rtSched.ps {
+		if pp.status != _Pgcstop && rtPITryLock(&pp.rt.word, tid) {
+			pp.status = _Pgcstop
+			pp.gcStopTime = now
+			sched.stopwait--
+		}
+	}
+}
+
+// rtStartPs gives the reserved Ps back after a stop. The thread is the one
+// that stopped the world: its m.preemptoff or m.locks kept it.
+func rtStartPs() {
+	mp := getg().m
+	tid := uint32(mp.procid)
+	mine := mp.p.ptr()
+	for _, pp := range rtSched.ps {
+		if pp != mine {
+			rtPIUnlock(&pp.rt.word, tid)
+		}
+	}
+}
+
+// rtForEachP is forEachPInternal's part for reserved Ps: it runs fn on those
+// that no thread is using. The others run it themselves, at the latest when
+// they release their P. sched.lock is held, as for idle Ps.
+func rtForEachP(fn func(*p)) {
+	mp := getg().m
+	tid := uint32(mp.procid)
+	for _, pp := range rtSched.ps {
+		if pp == mp.p.ptr() || atomic.Load(&pp.runSafePointFn) == 0 {
+			continue
+		}
+		if !rtPITryLock(&pp.rt.word, tid) {
+			continue
+		}
+		if atomic.Cas(&pp.runSafePointFn, 1, 0) {
+			fn(pp)
+			sched.safePointWait--
+		}
+		rtPIUnlock(&pp.rt.word, tid)
+	}
+}
+
+// rtRelease lets go of pp, the reserved P of the calling thread, which is
+// about to block and keeps pp wired. It reports whether a stop or a safepoint
+// function may be waiting for it; then the caller must call rtReleaseSlow.
+//
+//go:nosplit
+func rtRelease(pp *p) (slow bool) {
+	pp.rt.running = 0
+	rtPIUnlock(&pp.rt.word, pp.rt.tid)
+	return sched.gcwaiting.Load() || atomic.Load(&pp.runSafePointFn) != 0
+}
+
+// rtReleaseSlow serves a stop or forEachP that missed the release of pp.
+//
+//go:systemstack
+func rtReleaseSlow(pp *p) {
+	if !rtPITryLock(&pp.rt.word, pp.rt.tid) {
+		return // seized, so served
+	}
+	if pp.runSafePointFn != 0 {
+		runSafePointFn()
+	}
+	if sched.gcwaiting.Load() && rtGiveStop(pp) {
+		return
+	}
+	rtPIUnlock(&pp.rt.word, pp.rt.tid)
+}
+
+// rtGiveStop hands pp, which the calling thread owns, to the stop in
+// progress. It reports false if there is none or pp takes no part in it.
+func rtGiveStop(pp *p) bool {
+	lock(&sched.lock)
+	if sched.stopwait <= 0 || sched.stopwait > freezeStopWait/2 || pp.status == _Pgcstop {
+		unlock(&sched.lock)
+		return false
+	}
+	pp.status = _Pgcstop
+	pp.gcStopTime = nanotime()
+	// Pass the word on. A kernel hand-over leaves FUTEX_WAITERS set though
+	// nobody waits: release it properly first. The stopper tries to seize
+	// with sched.lock held alone, so nobody comes between.
+	rtPIUnlock(&pp.rt.word, pp.rt.tid)
+	if !rtPITryLock(&pp.rt.word, rtSched.stopTID) {
+		throw("real-time: P seized while stopping")
+	}
+	if sched.stopwait--; sched.stopwait == 0 {
+		notewakeup(&sched.stopnote)
+	}
+	unlock(&sched.lock)
+	return true
+}
+
+// rtAcquire takes back the released P of the calling thread. If a stop or
+// forEachP has seized it, it waits, lending the seizing thread its priority.
+//
+//go:nosplit
+func rtAcquire(pp *p) {
+	if !atomic.Cas(&pp.rt.word, 0, pp.rt.tid) {
+		if pp.status == _Pgcstop {
+			pp.rt.cause = rtCauseSTW
+		} else {
+			pp.rt.cause = rtCauseForEachP
+		}
+		rtPILock(&pp.rt.word, pp.rt.tid)
+	}
+	pp.rt.running = 1
+	pp.rt.acquired++
+}

@@ -1,0 +1,233 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Parking and waking a real-time goroutine in place.
+//
+// A real-time goroutine that blocks runs gopark as any other: it becomes
+// _Gwaiting and its M enters schedule. There stoplockedm calls rtPark, which
+// releases the reserved P and waits on p.rt.wake. Whoever makes the goroutine
+// ready sets p.rt.wake and wakes that futex, whether it has a P or not: no
+// run queue, no sched.lock, no other thread.
+//
+// Timers in the reserved P's heap (a receive from time.Timer or Ticker puts
+// them there) fire in the parked thread: it waits no longer than to the next
+// one and runs it itself. While it does, timerpMask hides its heap from the
+// other Ps, so that it never waits for a heap lock held by an ordinary thread.
+//
+// Deadlock detection: a parked M is counted in rtSched.nparked, by which
+// checkdead lowers its count of running Ms. Going idle must not cost a
+// real-time thread sched.lock, so the watchdog thread looks for a deadlock on
+// its behalf (rt_watch.go).
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
+
+// Values of p.rt.wake.
+const (
+	rtWakeNone   = iota // running, or on its way to park
+	rtWakeReady         // made ready; consumed by rtPark
+	rtWakeParked        // waits on the futex, counted in nparked
+	rtWakePoll          // waits in ppoll
+)
+
+// rtEnterSyscall releases the reserved P of an M that enters a system call.
+// It reports whether rtEnterSyscallSlow must be called, on the system stack.
+//
+//go:nosplit
+func rtEnterSyscall(mp *m) (slow bool) {
+	return rtRelease(mp.rt.p.ptr())
+}
+
+func rtEnterSyscallSlow() {
+	rtReleaseSlow(getg().m.rt.p.ptr())
+}
+
+// rtExitSyscall takes the reserved P back.
+//
+//go:nosplit
+func rtExitSyscall(mp *m) {
+	rtAcquire(mp.rt.p.ptr())
+}
+
+// rtReady does what ready does once gp is _Grunnable, if a real-time
+// goroutine is concerned: it wakes gp in its own thread if gp is real-time,
+// and puts gp where an ordinary P finds it if pp, the P of the calling M, is
+// reserved. Otherwise it reports false.
+//
+//go:nowritebarrier
+func rtReady(gp *g, pp *p) bool {
+	if rp := rtPOf(gp); rp != nil {
+		rtWake(rp)
+		return true
+	}
+	if pp != nil && pp.rt.on {
+		lock(&sched.lock)
+		globrunqput(gp)
+		unlock(&sched.lock)
+		wakep()
+		return true
+	}
+	return false
+}
+
+// rtWake makes the thread of the reserved P pp go on with its goroutine,
+// which the caller made _Grunnable.
+//
+//go:nowritebarrierrec
+//go:nosplit
+func rtWake(pp *p) {
+	pp.rt.readyAt = nanotime()
+	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
+	case rtWakeParked:
+		rtSched.nparked.Add(-1)
+		futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
+	case rtWakePoll:
+		rtPollWake(pp)
+	}
+}
+
+// rtGosched is goschedImpl's and goyield's part for a real-time goroutine,
+// which the caller made _Grunnable: it stays with its thread. Otherwise it
+// reports false. yield is set for a call of runtime.Gosched, which lets
+// threads of the same priority run.
+func rtGosched(gp *g, yield bool) bool {
+	pp := rtPOf(gp)
+	if pp == nil {
+		return false
+	}
+	atomic.Store(&pp.rt.wake, rtWakeReady)
+	if yield {
+		osyield()
+	}
+	return true
+}
+
+// rtNewG is newproc's part for a real-time goroutine: what it starts is
+// ordinary and goes to ordinary Ps.
+func rtNewG(newg *g, pp *p) bool {
+	if !pp.rt.on {
+		return false
+	}
+	return rtReady(newg, pp)
+}
+
+// rtInject takes the real-time goroutines that injectglist has made
+// _Grunnable out of q and wakes them.
+func rtInject(q *gQueue) {
+	var rest gQueue
+	for !q.empty() {
+		gp := q.pop()
+		if pp := rtPOf(gp); pp != nil {
+			rtWake(pp)
+		} else {
+			rest.pushBack(gp)
+		}
+	}
+	*q = rest
+}
+
+// rtDispatch wakes a real-time goroutine that came out of a run queue, which
+// happens on rare paths alone (a debugger call, a goroutine that entered real
+// time while queued).
+func rtDispatch(gp *g) bool {
+	pp := rtPOf(gp)
+	if pp == nil {
+		return false
+	}
+	rtWake(pp)
+	return true
+}
+
+// rtPark is stoplockedm for an M that runs a real-time goroutine. It returns
+// once the goroutine is _Grunnable, with the reserved P owned.
+func rtPark() {
+	mp := getg().m
+	pp := mp.p.ptr()
+	pp.preempt = false
+	for {
+		// We own the P: a safepoint.
+		if sched.gcwaiting.Load() {
+			if rtGiveStop(pp) {
+				rtAcquire(pp)
+				continue
+			}
+			if freezing.Load() {
+				// As gcstopm would, for ever.
+				lock(&deadlock)
+				lock(&deadlock)
+			}
+		}
+		if pp.runSafePointFn != 0 {
+			runSafePointFn()
+		}
+		if atomic.Load(&pp.rt.wake) == rtWakeReady {
+			break
+		}
+
+		next := int64(0)
+		if pp.timers.wakeTime() != 0 {
+			_, next, _ = pp.timers.check(0, nil)
+			if atomic.Load(&pp.rt.wake) == rtWakeReady {
+				break
+			}
+		}
+
+		if gp := mp.lockedg.ptr(); gp.waitreason == waitReasonIOWait && pp.rt.pollpd != nil && readgstatus(gp)&^_Gscan == _Gwaiting {
+			rtParkPoll(pp, gp, next)
+			continue
+		}
+
+		if !atomic.Cas(&pp.rt.wake, rtWakeNone, rtWakeParked) {
+			continue
+		}
+		rtSched.nparked.Add(1)
+		if next != 0 {
+			timerpMask.clear(pp.id)
+		}
+		if rtRelease(pp) {
+			systemstack(func() { rtReleaseSlow(pp) })
+		}
+		if next != 0 {
+			rtFutexWait(&pp.rt.wake, rtWakeParked, next)
+		} else {
+			rtFutexWait(&pp.rt.wake, rtWakeParked, -1)
+		}
+		rtAcquire(pp)
+		if next != 0 {
+			timerpMask.set(pp.id)
+		}
+		// Woken by a timer or a signal: look again, uncounted,
+		// unless somebody has made us ready meanwhile.
+		if atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeNone) {
+			rtSched.nparked.Add(-1)
+		}
+	}
+	atomic.Store(&pp.rt.wake, rtWakeNone)
+	if at := pp.rt.readyAt; at != 0 {
+		pp.rt.readyAt = 0
+		rtRecord(pp, at)
+	}
+}
+
+// rtFutexWait waits while *addr is val, at most until the CLOCK_MONOTONIC
+// time deadline if that is not negative.
+func rtFutexWait(addr *uint32, val uint32, deadline int64) {
+	const _FUTEX_WAIT_BITSET_PRIVATE = 9 | 128
+	var ts timespec
+	var tsp *timespec
+	if deadline >= 0 {
+		ts.setNsec(deadline)
+		tsp = &ts
+	}
+	futex(unsafe.Pointer(addr), _FUTEX_WAIT_BITSET_PRIVATE, val, tsp, nil, 0xffffffff)
+}
+
+// rtParked returns how many Ms are parked in place, for checkdead.
+func rtParked() int32 { return rtSched.nparked.Load() }

@@ -1,0 +1,150 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Locks with priority inheritance between threads, and the wait for _Gscan.
+//
+// The kernel's PI futexes (futex(2), "Priority-inheritance futexes") do what
+// a runtime cannot do well from user space: the owner of a contended word
+// runs at the priority of its most urgent waiter, transitively, and drops
+// back when it unlocks, whatever its policy was. Uncontended, locking is one
+// compare-and-swap of the thread id.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
+
+const (
+	_FUTEX_LOCK_PI_PRIVATE    = 6 | 128
+	_FUTEX_UNLOCK_PI_PRIVATE  = 7 | 128
+	_FUTEX_TRYLOCK_PI_PRIVATE = 8 | 128
+	_FUTEX_WAITERS            = 0x80000000
+	_FUTEX_TID_MASK           = 0x3fffffff
+)
+
+// rtPILock takes word for the calling thread, whose id is tid. It waits with
+// priority inheritance and must not be called by the owner.
+//
+//go:nosplit
+func rtPILock(word *uint32, tid uint32) {
+	if atomic.Cas(word, 0, tid) {
+		return
+	}
+	for {
+		r := futex(unsafe.Pointer(word), _FUTEX_LOCK_PI_PRIVATE, 0, nil, nil, 0)
+		switch -r {
+		case 0:
+			return
+		case _EAGAIN, _EINTR:
+		case _ENOSYS:
+			// No PI futexes (a sandbox kernel): sleep and look.
+			usleep_no_g(50)
+			if atomic.Cas(word, 0, tid) {
+				return
+			}
+		default:
+			rtPIFail(word, r)
+		}
+	}
+}
+
+// rtPITryLock takes word if nobody has it.
+//
+//go:nosplit
+func rtPITryLock(word *uint32, tid uint32) bool {
+	return atomic.Cas(word, 0, tid)
+}
+
+// rtPIUnlock releases word, which the calling thread must own. If a thread
+// waits the kernel makes it the owner.
+//
+//go:nosplit
+func rtPIUnlock(word *uint32, tid uint32) {
+	if atomic.Cas(word, tid, 0) {
+		return
+	}
+	if r := futex(unsafe.Pointer(word), _FUTEX_UNLOCK_PI_PRIVATE, 0, nil, nil, 0); r != 0 {
+		rtPIFail(word, r)
+	}
+}
+
+//go:nosplit
+func rtPIFail(word *uint32, r int32) {
+	systemstack(func() {
+		print("runtime: rt: PI futex ", word, " word=", hex(*word), " tid=", getg().m.procid, " errno=", -r, "\n")
+		throw("real-time: PI futex failed")
+	})
+}
+
+// rtScanLock takes the scan lock of gp before the calling M sets _Gscan on
+// it. It reports whether the M may go on to try: another thread holding the
+// lock has, or is about to have, the bit. Ordinary goroutines have no scan
+// lock.
+//
+//go:nosplit
+func rtScanLock(gp *g) bool {
+	pp := rtPOf(gp)
+	if pp == nil {
+		return true
+	}
+	mp := getg().m
+	if !rtPITryLock(&pp.rt.scan, uint32(mp.procid)) {
+		return false
+	}
+	mp.rt.scan.set(pp)
+	return true
+}
+
+// rtScanUnlock releases the scan lock that the calling M holds, if any.
+//
+//go:nosplit
+func rtScanUnlock() {
+	mp := getg().m
+	if pp := mp.rt.scan.ptr(); pp != nil {
+		mp.rt.scan = 0
+		rtPIUnlock(&pp.rt.scan, uint32(mp.procid))
+	}
+}
+
+// rtWaitScan waits until nobody holds _Gscan of the real-time goroutine gp,
+// lending the holder the calling thread's priority. It reports false, having
+// done nothing, if gp is ordinary or the bit is not set.
+//
+//go:nosplit
+func rtWaitScan(gp *g) bool {
+	pp := rtPOf(gp)
+	if pp == nil || gp.atomicstatus.Load()&_Gscan == 0 {
+		return false
+	}
+	tid := uint32(getg().m.procid)
+	if atomic.Load(&pp.rt.scan)&_FUTEX_TID_MASK == tid {
+		return false
+	}
+	free := rtPITryLock(&pp.rt.scan, tid)
+	if !free {
+		rtPILock(&pp.rt.scan, tid)
+		pp.rt.cause = rtCauseScan
+	}
+	rtPIUnlock(&pp.rt.scan, tid)
+	if free && gp.atomicstatus.Load()&_Gscan != 0 {
+		// The bit was set before gp entered real time. Sleep rather than
+		// spin: its holder may be a thread that we keep off the CPU.
+		usleep_no_g(10)
+	}
+	return true
+}
+
+// rtYield is what a real-time thread does where others call osyield: it
+// sleeps, since sched_yield never yields to a less urgent thread.
+func rtYield() {
+	if rtIsM(getg().m) {
+		usleep(20)
+		return
+	}
+	osyield()
+}

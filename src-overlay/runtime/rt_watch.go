@@ -1,0 +1,260 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// The watchdog: what keeps a process alive whose real-time goroutines take
+// every CPU.
+//
+// sysmon is an ordinary thread and has to stay one: its tick of 20 µs to 10 ms
+// above every real-time thread would be a disturbance of its own. When
+// SCHED_FIFO threads occupy the CPUs it starves, and with it preemption, the
+// hand-over of Ps from system calls, network polling, and the start of
+// periodic collections. So a thread of its own, the watchdog, runs while there are real-time
+// goroutines, one priority above the most urgent of them (equal is not enough:
+// SCHED_FIFO does not preempt its equals), wakes every rtWatchPeriod, keeping
+// clear of known releases, and does little:
+//
+//   - If sysmon has not ticked for rtWatchStarved it is starved: the watchdog
+//     makes it SCHED_FIFO at its own priority for rtWatchBoost.
+//   - If a real-time goroutine has kept its P that long without blocking while
+//     sysmon starved, and for longer than the limit (one second), it is
+//     reported on standard error with its stack, once.
+//   - A signal sent to the process that the kernel gave to a starved thread is
+//     taken over: changing the signal mask makes the kernel look again at what
+//     is pending for the process. SIGTERM thus ends the process.
+//   - It looks for a deadlock when every other thread is idle (rt_park.go).
+//
+// Without real-time goroutines it waits on a futex.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"internal/runtime/syscall/linux"
+	"unsafe"
+)
+
+const (
+	rtWatchPeriod  = 50 * 1000 * 1000
+	rtWatchStarved = 2 * rtWatchPeriod
+	rtWatchBoost   = 20 * rtWatchPeriod
+	rtWatchMargin  = 100 * 1000
+)
+
+var rtWatch struct {
+	started atomic.Uint32
+	active  uint32 // futex: 1 while there are real-time goroutines
+	tid     atomic.Uint32
+	prio    atomic.Uint32 // what the watchdog shall run at
+	limit   atomic.Int64  // time that a goroutine may hog, ns; 0 is the default, negative none
+
+	sysmonTID  atomic.Uint32
+	sysmonTick atomic.Uint64
+
+	boosts  atomic.Uint64
+	reports atomic.Uint64
+}
+
+// rtSysmonTick is called by sysmon at each round.
+//
+//go:nowritebarrierrec
+func rtSysmonTick() {
+	if rtWatch.sysmonTID.Load() == 0 {
+		rtWatch.sysmonTID.Store(uint32(getg().m.procid))
+	}
+	rtWatch.sysmonTick.Add(1)
+}
+
+// rtWatchStart makes sure that the watchdog runs above priority prio.
+func rtWatchStart(prio uint32) {
+	if rtWatch.started.CompareAndSwap(0, 1) {
+		systemstack(func() {
+			newm(rtWatchLoop, nil, -1)
+		})
+	}
+	rtWatchUpdate()
+}
+
+// rtWatchUpdate adapts the watchdog to the tasks there are.
+func rtWatchUpdate() {
+	prio := uint32(0)
+	lock(&sched.lock)
+	n := rtSched.ntask
+	for _, pp := range rtSched.ps {
+		if pp.rt.task != 0 {
+			prio = max(prio, pp.rt.saved.prio)
+		}
+	}
+	unlock(&sched.lock)
+	prio = min(prio+1, 99)
+	if n > 0 && prio != rtWatch.prio.Load() {
+		rtWatch.prio.Store(prio)
+		if tid := rtWatch.tid.Load(); tid != 0 {
+			rtSetFIFO(tid, prio)
+		}
+	}
+	active := uint32(0)
+	if n > 0 {
+		active = 1
+	}
+	if atomic.Xchg(&rtWatch.active, active) == 0 && active == 1 {
+		futex(unsafe.Pointer(&rtWatch.active), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
+	}
+}
+
+// rtSetFIFO makes a thread SCHED_FIFO at prio, or as near to it as the
+// process may.
+//
+//go:nowritebarrierrec
+func rtSetFIFO(tid, prio uint32) uintptr {
+	a := rtSchedAttr{size: 48, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK}
+	var e uintptr
+	// RLIMIT_RTPRIO may end at the task's own priority.
+	for a.priority = prio; a.priority > 0 && a.priority+1 >= prio; a.priority-- {
+		if e = rtSetattr(tid, &a); e == 0 {
+			break
+		}
+	}
+	return e
+}
+
+// rtWatchLoop is the watchdog's thread. It never has a P.
+//
+//go:nowritebarrierrec
+func rtWatchLoop() {
+	lock(&sched.lock)
+	sched.nmsys++
+	checkdead()
+	unlock(&sched.lock)
+
+	rtWatch.tid.Store(uint32(getg().m.procid))
+	if prio := rtWatch.prio.Load(); prio != 0 {
+		rtSetFIFO(0, prio)
+	}
+	name := [16]byte{'r', 't', 'w', 'a', 't', 'c', 'h'}
+	linux.Syscall6(rtSYS_prctl, _PR_SET_NAME, uintptr(noescape(unsafe.Pointer(&name))), 0, 0, 0, 0)
+
+	tick := rtWatch.sysmonTick.Load()
+	tickAt := nanotime()
+	boostedAt := int64(0)
+	var normal rtSchedAttr
+	for {
+		for atomic.Load(&rtWatch.active) == 0 {
+			if boostedAt != 0 {
+				rtSetattr(rtWatch.sysmonTID.Load(), &normal)
+				boostedAt = 0
+			}
+			futex(unsafe.Pointer(&rtWatch.active), _FUTEX_WAIT_PRIVATE, 0, nil, nil, 0)
+			tickAt = nanotime()
+		}
+		rtWatchSleep()
+		now := nanotime()
+
+		if t := rtWatch.sysmonTick.Load(); t != tick {
+			tick, tickAt = t, now
+		} else if sched.sysmonwait.Load() {
+			tickAt = now // in its deep sleep
+		}
+		starved := now-tickAt >= rtWatchStarved
+		sysmon := rtWatch.sysmonTID.Load()
+		if starved && boostedAt == 0 && sysmon != 0 {
+			linux.Syscall6(rtSYS_sched_getattr, uintptr(sysmon), uintptr(noescape(unsafe.Pointer(&normal))), unsafe.Sizeof(normal), 0, 0, 0)
+			normal.size = uint32(unsafe.Sizeof(normal))
+			if rtSetFIFO(sysmon, rtWatch.prio.Load()) == 0 {
+				boostedAt = now
+				rtWatch.boosts.Add(1)
+			}
+		} else if boostedAt != 0 && now-boostedAt >= rtWatchBoost {
+			rtSetattr(sysmon, &normal)
+			boostedAt = 0
+			tickAt = now
+		}
+		rtWatchHogs(now, starved || boostedAt != 0)
+
+		// See the pending signals of the process again.
+		var all, old sigset
+		for i := range all {
+			all[i] = ^uint32(0)
+		}
+		sigprocmask(_SIG_SETMASK, &all, &old)
+		sigprocmask(_SIG_SETMASK, &old, nil)
+
+		if rtSched.nparked.Load() > 0 && mcount()-sched.nmidle-sched.nmidlelocked-sched.nmsys <= rtSched.nparked.Load() {
+			lock(&sched.lock)
+			checkdead()
+			unlock(&sched.lock)
+		}
+	}
+}
+
+// rtWatchSleep sleeps for about rtWatchPeriod and ends away from the next
+// known release of any real-time goroutine.
+func rtWatchSleep() {
+	when := nanotime() + rtWatchPeriod
+	for i := 0; ; i++ {
+		var ts timespec
+		ts.setNsec(when)
+		linux.Syscall6(rtSYS_clock_nanosleep, _CLOCK_MONOTONIC, _TIMER_ABSTIME, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
+		if i == 3 {
+			return
+		}
+		// Another release is near: let it pass.
+		now := nanotime()
+		again := false
+		for _, pp := range rtSched.ps {
+			if r := pp.rt.release; r > now-rtWatchMargin/2 && r < now+rtWatchMargin/2 {
+				when = max(when, r+rtWatchMargin)
+				again = true
+			}
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+// rtWatchHogs reports real-time goroutines that have run for too long while
+// sysmon starved.
+//
+//go:nowritebarrierrec
+func rtWatchHogs(now int64, starved bool) {
+	limit := rtWatch.limit.Load()
+	if limit == 0 {
+		limit = 1e9
+	}
+	for _, pp := range rtSched.ps {
+		w := &pp.rt.watch
+		if n := pp.rt.acquired; pp.rt.task == 0 || n != w.acquired || pp.rt.running == 0 {
+			w.acquired = n
+			w.since = now
+			w.reported = false
+			continue
+		}
+		if w.reported || !starved || limit < 0 || now-w.since < limit {
+			continue
+		}
+		w.reported = true
+		rtWatch.reports.Add(1)
+		print("runtime: real-time goroutine has kept the other threads from running for ", (now-w.since)/1000000, " ms: task ", pp.rt.task, ", thread ", pp.rt.tid, ", priority ", pp.rt.saved.prio, "\n")
+		if mp := pp.rt.m.ptr(); mp != nil {
+			atomic.Store(&pp.rt.dump, 1)
+			signalM(mp, sigPreempt)
+		}
+	}
+}
+
+// rtSigDump prints the stack of a reported goroutine, in the handler of the
+// signal sent by rtWatchHogs.
+//
+//go:nowritebarrierrec
+func rtSigDump(gp *g, c *sigctxt) {
+	pp := getg().m.rt.p.ptr()
+	if pp == nil || atomic.Xchg(&pp.rt.dump, 0) == 0 {
+		return
+	}
+	print("goroutine ", gp.goid, " [real-time, running]:\n")
+	traceback(c.sigpc(), c.sigsp(), c.siglr(), gp)
+	print("\n")
+}
