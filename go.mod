@@ -8,3 +8,8 @@ require (
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
+
+ignore (
+	./out
+	./src-overlay
+)
