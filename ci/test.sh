@@ -1,0 +1,234 @@
+#!/usr/bin/env bash
+# Copyright 2026 The rtgo Authors. All rights reserved.
+# Use of this source code is governed by a BSD-style
+# license that can be found in the LICENSE file.
+
+# All tests of this repository, cheap gates first. See -h.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+usage() {
+	cat <<'END'
+usage: ci/test.sh [-l] [-f] [step ...]
+
+Runs every test of the repository, or only the named steps, and prints a
+summary that ends with "N passed, N failed". The log of each step is kept in
+out/ci. Missing Debian packages are installed with apt-get.
+
+  -l  list the steps
+  -f  stop at the first failed step
+
+Exit status: 0 all passed, 1 a step failed, 2 wrong usage.
+
+Examples:
+  ci/test.sh                    everything, as in continuous integration
+  ci/test.sh gofmt vet unit     the quick part
+  ci/test.sh swap               one step; uses the toolchain built last (out/go)
+END
+}
+
+# The steps, in order: name, time limit in minutes, what it shows.
+steps=(
+	"packages|10|Debian packages that the other steps need"
+	"gofmt|1|Go files are formatted"
+	"vet|5|go vet of every module"
+	"shellcheck|1|shell scripts"
+	"series|5|patch series and overlay: lint, strict apply"
+	"unit|10|go test of every module under the bootstrap Go"
+	"build|20|./build.sh: verified upstream to out/go"
+	"swap|15|out/go in the place of the installed Go"
+	"rt|10|the rt module under out/go"
+	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
+	"upstream|30|Go's own tests, patched against unpatched"
+	"lab|15|smoke test under PREEMPT_RT kernels"
+)
+
+packages=(git gcc libc6-dev ca-certificates shellcheck
+	qemu-system-x86 qemu-system-arm ipxe-qemu busybox-static rt-tests
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
+# as_root runs a command as root, through sudo if need be.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -n "$@"
+	else
+		echo "not root and no sudo; as root run: $*" >&2
+		return 1
+	fi
+}
+
+step_packages() {
+	local missing=() p
+	for p in "${packages[@]}"; do
+		dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q '^install ok installed' || missing+=("$p")
+	done
+	if [ ${#missing[@]} = 0 ]; then
+		echo "all present"
+		return 0
+	fi
+	echo "installing ${missing[*]}"
+	as_root apt-get -o DPkg::Lock::Timeout=300 update -q &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+			install -q -y --no-install-recommends "${missing[@]}"
+}
+
+# modules lists the directories of the Go modules.
+modules() {
+	git ls-files -- go.mod '*/go.mod' | grep -v /testdata/ | xargs -n1 dirname
+}
+
+step_gofmt() {
+	local bad
+	bad=$(git ls-files -- '*.go' | grep -v /testdata/ | xargs gofmt -l) || return 1
+	if [ -n "$bad" ]; then
+		echo "not formatted; run gofmt -w on:"
+		echo "$bad"
+		return 1
+	fi
+}
+
+step_vet() {
+	local m status=0
+	while read -r m; do
+		echo "# $m"
+		(cd "$m" && go vet ./...) || status=1
+	done < <(modules)
+	return $status
+}
+
+step_shellcheck() {
+	local files
+	mapfile -t files < <(git ls-files | while read -r f; do
+		case $f in
+		*.sh) echo "$f" ;;
+		*.*) ;;
+		*) if [ -f "$f" ] && head -c 64 "$f" | grep -qaE '^#!.*\b(ba)?sh\b'; then echo "$f"; fi ;;
+		esac
+	done; git ls-files .ci/run)
+	printf '%s\n' "${files[@]}"
+	shellcheck "${files[@]}"
+}
+
+step_series() {
+	"$rtgo" lint && "$rtgo" series
+}
+
+step_unit() {
+	local m status=0
+	while read -r m; do
+		echo "# $m"
+		(cd "$m" && go test ./...) || status=1
+	done < <(modules)
+	return $status
+}
+
+step_build() {
+	./build.sh
+}
+
+step_swap() {
+	RTGO_GOROOT="$PWD/out/go" go test -count=1 -v -timeout 15m ./test/swap
+}
+
+step_rt() {
+	(cd rt && PATH="$PWD/../out/go/bin:$PATH" go test -count=1 ./...)
+}
+
+step_text() {
+	"$rtgo" text-compare -json out/ci/text-compare.json
+}
+
+step_upstream() {
+	"$rtgo" upstream-test -json out/ci/upstream-test.json -logs out/ci/upstream-test
+}
+
+step_lab() {
+	"$rtgo" lab smoke
+}
+
+list=false stop=false
+while getopts lfh opt; do
+	case $opt in
+	l) list=true ;;
+	f) stop=true ;;
+	h) usage && exit 0 ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+
+if $list; then
+	for s in "${steps[@]}"; do
+		IFS='|' read -r name _ doc <<<"$s"
+		printf '%-11s %s\n' "$name" "$doc"
+	done
+	exit 0
+fi
+for want in "$@"; do
+	known=false
+	for s in "${steps[@]}"; do
+		[ "${s%%|*}" = "$want" ] && known=true
+	done
+	$known || { echo "ci/test.sh: unknown step $want; ci/test.sh -l lists them" >&2; exit 2; }
+done
+
+# The bootstrap Go: on PATH, or where Go's own instructions put it.
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+if ! command -v go >/dev/null; then
+	echo "ci/test.sh: no go command on PATH and none in /usr/local/go; install Go from https://go.dev/dl" >&2
+	exit 1
+fi
+unset GOROOT GOEXPERIMENT GODEBUG
+export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false GOWORK=off
+
+mkdir -p out/ci
+rtgo=$PWD/out/ci/rtgo
+if ! go build -o "$rtgo" ./cmd/rtgo; then
+	echo "ci/test.sh: the rtgo command does not build" >&2
+	echo "0 passed, 1 failed"
+	exit 1
+fi
+
+passed=0 failed=0 summary=() begin=$SECONDS
+trap 'echo; echo "interrupted in step ${name:-?}; its log is ${log:-?}"; exit 1' INT TERM
+for s in "${steps[@]}"; do
+	IFS='|' read -r name limit doc <<<"$s"
+	if [ $# -gt 0 ]; then
+		chosen=false
+		for want in "$@"; do
+			[ "$want" = "$name" ] && chosen=true
+		done
+		$chosen || continue
+	fi
+	log=out/ci/$name.log
+	printf '%-11s %s ... ' "$name" "$doc"
+	t0=$SECONDS
+	# The step is a function of this script, run in its own process group so
+	# that the time limit ends all of it.
+	export -f "step_$name" as_root modules
+	rtgo=$rtgo packages_list="${packages[*]}" timeout -k 30 "$((limit * 60))" \
+		bash -uo pipefail -c "read -ra packages <<<\"\$packages_list\"; step_$name" >"$log" 2>&1 </dev/null
+	status=$?
+	took=$((SECONDS - t0))
+	if [ $status = 0 ]; then
+		passed=$((passed + 1)) result=PASS
+	else
+		failed=$((failed + 1)) result=FAIL
+	fi
+	echo "$result (${took}s)"
+	summary+=("$(printf '%s  %-11s %5ds  %s' "$result" "$name" "$took" "$doc")")
+	if [ $status != 0 ]; then
+		[ $status = 124 ] && echo "  time limit of $limit minutes exceeded"
+		echo "  exit status $status; the end of $log:"
+		tail -n 40 "$log" | sed 's/^/  | /'
+		$stop && break
+	fi
+done
+
+echo
+printf '%s\n' "${summary[@]}"
+echo "total $((SECONDS - begin))s; logs in out/ci"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
