@@ -131,16 +131,17 @@ func module(t *testing.T, files ...string) string {
 // try runs a command found on the PATH of its own environment.
 func try(dir string, environ []string, name string, args ...string) (string, error) {
 	if !strings.Contains(name, "/") {
+		path := ""
 		for _, kv := range environ {
-			path, ok := strings.CutPrefix(kv, "PATH=")
-			if !ok {
-				continue
+			if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+				path = v // the last one wins, as in os/exec
 			}
-			for _, d := range filepath.SplitList(path) { // the last PATH wins
-				if fi, err := os.Stat(filepath.Join(d, name)); err == nil && fi.Mode()&0o111 != 0 {
-					name = filepath.Join(d, name)
-					break
-				}
+		}
+		for _, d := range filepath.SplitList(path) {
+			file := filepath.Join(d, name)
+			if fi, err := os.Stat(file); err == nil && fi.Mode()&0o111 != 0 {
+				name = file
+				break
 			}
 		}
 	}
