@@ -32,12 +32,14 @@ oldest=$(printf '%s\n' go1.24.6 "${have%%[- ]*}" | sort -V | head -n1)
 [ "$oldest" = go1.24.6 ] || die "$go is $have, too old; install Go 1.24.6 or later, or name one with GOROOT_BOOTSTRAP"
 
 command -v git >/dev/null || {
-	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || die "git is not installed; run 'apt-get install git'"
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		die "git is not installed; run 'apt-get install git'"
+	fi
 	echo "build.sh: installing git" >&2
 	apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends git >/dev/null
 }
 
 tool=out/cache/rtgo
 mkdir -p out/cache
-GOWORK=off "$go" build -buildvcs=false -o "$tool" ./cmd/rtgo
+GOWORK=off "$go" build -buildvcs=false -tags rtgo_bootstrap -o "$tool" ./cmd/rtgo
 RTGO_ROOT=$PWD exec "$tool" build "$@"

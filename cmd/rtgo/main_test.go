@@ -1,0 +1,64 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestBootstrapIsOffline checks that the command which build.sh compiles needs
+// no module but our own.
+func TestBootstrapIsOffline(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-tags", "rtgo_bootstrap", "-f", "{{with .Module}}{{.Path}}{{end}}", ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	seen := false
+	for mod := range strings.Lines(string(out)) {
+		switch mod = strings.TrimSpace(mod); mod {
+		case "":
+		case "rtgo.dev/rtgo":
+			seen = true
+		default:
+			t.Errorf("build.sh would have to download %s; tag the subcommand that imports it !rtgo_bootstrap", mod)
+		}
+	}
+	if !seen {
+		t.Fatalf("go list printed no module:\n%s", out)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	devnull, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = devnull, devnull
+	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{
+		{nil, 2},
+		{[]string{"help"}, 0},
+		{[]string{"help", "build"}, 0},
+		{[]string{"build", "-h"}, 0},
+		{[]string{"nosuch"}, 2},
+		{[]string{"help", "nosuch"}, 2},
+		{[]string{"build", "--nosuch"}, 2},
+		{[]string{"build", "argument"}, 2},
+		{[]string{"build", "--compare-upstream"}, 2},
+		{[]string{"dev"}, 2},
+		{[]string{"pin"}, 2},
+	} {
+		if got := dispatch(tt.args); got != tt.want {
+			t.Errorf("rtgo %s: exit code %d, want %d", strings.Join(tt.args, " "), got, tt.want)
+		}
+	}
+}
