@@ -7,9 +7,12 @@ require (
 	github.com/google/go-cmp v0.7.0 // indirect
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	rtgo.dev/rtgo/rt v0.0.0
 )
 
 ignore (
 	./out
 	./src-overlay
 )
+
+replace rtgo.dev/rtgo/rt => ./rt

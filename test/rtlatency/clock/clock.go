@@ -24,14 +24,6 @@ import (
 //go:linkname Now runtime.nanotime
 func Now() int64
 
-// Time returns the [time.Time] of a CLOCK_MONOTONIC time. It carries
-// a monotonic reading, so that sleeping until it does not depend on the wall
-// clock.
-func Time(ns int64) time.Time {
-	t, n := time.Now(), Now()
-	return t.Add(time.Duration(ns - n))
-}
-
 // Base converts many times with one reading of the wall clock.
 type Base struct {
 	t  time.Time
@@ -55,7 +47,13 @@ func NewBase() Base {
 }
 
 // Time returns the time.Time of a CLOCK_MONOTONIC time.
+// It carries a monotonic reading, so that sleeping until it does not depend
+// on the wall clock.
 func (b Base) Time(ns int64) time.Time { return b.t.Add(time.Duration(ns - b.ns)) }
+
+// Nano returns the CLOCK_MONOTONIC time of a time.Time that has a monotonic
+// reading.
+func (b Base) Nano(t time.Time) int64 { return b.ns + int64(t.Sub(b.t)) }
 
 // SleepUntil sleeps by clock_nanosleep(2) until the absolute time ns, as
 // a system call that the Go scheduler knows of. Signals do not shorten it.

@@ -66,6 +66,16 @@ func (r *Recorder) Keep(n int) { r.values = make([]int64, n) }
 // at CLOCK_MONOTONIC now. It returns the number of later releases that had
 // passed by then, which the caller must skip.
 func (r *Recorder) Record(lat, now int64) (missed uint64) {
+	if r.Period > 0 && lat > 0 {
+		missed = uint64(lat / r.Period)
+	}
+	r.RecordMissed(lat, now, missed)
+	return missed
+}
+
+// RecordMissed is Record for a task that knows how many later releases this
+// wake-up stands for.
+func (r *Recorder) RecordMissed(lat, now int64, missed uint64) {
 	n := r.cycles.Load()
 	if n == 0 || lat < r.min.Load() {
 		r.min.Store(lat)
@@ -91,17 +101,13 @@ func (r *Recorder) Record(lat, now int64) (missed uint64) {
 	if r.values != nil {
 		r.values[n%uint64(len(r.values))] = lat
 	}
-	if r.Period > 0 {
-		for l := lat - r.Period; l >= 0; l -= r.Period {
-			r.log[result.LogIndex(l)]++
-			missed++
-		}
-		if missed > 0 {
-			r.missed.Add(missed)
-		}
+	for i := range missed {
+		r.log[result.LogIndex(lat-int64(i+1)*r.Period)]++
+	}
+	if missed > 0 {
+		r.missed.Add(missed)
 	}
 	r.cycles.Add(1)
-	return missed
 }
 
 // Live is what may be read while the task runs, in nanoseconds.

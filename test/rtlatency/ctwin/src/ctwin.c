@@ -185,7 +185,8 @@ static void *run_task(void *p) {
 	}
 	pthread_barrier_wait(&ready);
 	pthread_barrier_wait(&gate);
-	t->f(t);
+	if (t->f)
+		t->f(t); // else a second set of figures, taken by another task
 	return NULL;
 }
 
@@ -217,6 +218,7 @@ static void *spans[4];
 static void alloc_cycle(task *t) {
 	for (i64 next = begin + t->period; !over(t, next);) {
 		sleep_until(next);
+		i64 b = now_ns();
 		struct cell *head = NULL;
 		for (int i = 0; i < 64; i++) {
 			free(cells[i]);
@@ -225,6 +227,7 @@ static void alloc_cycle(task *t) {
 			head = cells[i] = c;
 		}
 		i64 now = now_ns();
+		record_missed(tasks[1], now - b, now, 0);
 		next += t->period * (i64)(1 + sample(t, now - next, now));
 	}
 }
@@ -232,10 +235,12 @@ static void alloc_cycle(task *t) {
 static void alloc_span(task *t) {
 	for (i64 next = begin + t->period; !over(t, next);) {
 		sleep_until(next);
+		i64 b = now_ns();
 		free(spans[3]);
 		memmove(spans + 1, spans, 3 * sizeof *spans);
 		spans[0] = calloc(1, 64 << 10);
 		i64 now = now_ns();
+		record_missed(tasks[1], now - b, now, 0);
 		next += t->period * (i64)(1 + sample(t, now - next, now));
 	}
 }
@@ -285,13 +290,18 @@ static void waiter(task *t) {
 	lever.armed = -1;
 }
 
-static void waker(task *t) {
+static void compute_until(i64 ns) {
+	while (now_ns() < ns && !stopped)
+		;
+}
+
+static void wake_paced(void (*pace)(i64)) {
 	i64 next = begin + period, n = 1;
 	for (; !stopped && (!end || next < end); next += period) {
 		i64 now = now_ns();
 		if (next < now)
 			next += (now - next) / period * period;
-		sleep_until(next);
+		pace(next);
 		if (lever.armed != n)
 			continue;
 		n++;
@@ -311,6 +321,9 @@ static void waker(task *t) {
 		usleep(1000);
 	}
 }
+
+static void waker(task *t) { wake_paced(sleep_until); }
+static void busy_waker(task *t) { wake_paced(compute_until); }
 
 static sem_t ping_sem, pong_sem;
 static void ping(task *t) {
@@ -605,9 +618,11 @@ static void setup(void) {
 		for (int i = 0; i < ntasks; i++)
 			add("sleep", 0, period, relative_sleep)->unpaced = 1;
 	} else if (!strcmp(s, "alloc-cycle")) {
-		add("alloc", priority, period, alloc_cycle);
+		add("cycle", priority, period, alloc_cycle);
+		add("allocation", priority, 0, NULL);
 	} else if (!strcmp(s, "alloc-span")) {
-		add("span", priority, period, alloc_span);
+		add("cycle", priority, period, alloc_span);
+		add("allocation", priority, 0, NULL);
 	} else if (!strncmp(s, "sem", 3) || !strncmp(s, "cond", 4)) {
 		int c = s[0] == 'c';
 		const char *how = s + (c ? 4 : 3);
@@ -622,6 +637,8 @@ static void setup(void) {
 			measured = 1;
 			if (!strcmp(how, "-rt"))
 				add("waker", below(1), period, waker);
+			else if (!strcmp(how, "-busy"))
+				add("waker", 0, period, busy_waker);
 			else if (!*how)
 				add("waker", 0, period, waker);
 			else
@@ -820,7 +837,7 @@ int main(int argc, char **argv) {
 		case 5:
 			printf("usage: ctwin [-p PRIO] [-i USEC] [-D TIME] [-l LOOPS] [-t NUM] [-m] [-b USEC] [-h USEC]\n"
 			       "             [--scenario NAME] [--policy fifo|rr|other] [--conns N] [--result FILE]\n"
-			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-to-ordinary cond cond-rt pingpong\n"
+			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-busy sem-to-ordinary cond cond-rt pingpong\n"
 			       "           mutex pimutex inversion-mutex inversion-pimutex udp tcp poll\n"
 			       "exit codes: 0 measured, 1 error, 2 a latency exceeded -b\n"
 			       "example: ctwin -m -p80 -D10 --scenario sem --result sem.json\n");

@@ -1,0 +1,97 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build linux
+
+package main
+
+import (
+	"math"
+	"runtime"
+	"runtime/metrics"
+
+	"golang.org/x/sys/unix"
+	"rtgo.dev/rtgo/rt"
+	"rtgo.dev/rtgo/test/rtlatency/result"
+)
+
+// runtimeState is what the runtime and the kernel have counted so far.
+type runtimeState struct {
+	gcs, alloc, heap uint64
+	gcCPU, totalCPU  float64
+	stops            []*metrics.Float64Histogram
+	latency          *metrics.Float64Histogram
+	usage            unix.Rusage
+}
+
+func readRuntime() *runtimeState {
+	s := []metrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/cpu/classes/total:cpu-seconds"},
+		{Name: "/sched/pauses/total/gc:seconds"},
+		{Name: "/sched/pauses/total/other:seconds"},
+		{Name: "/sched/latencies:seconds"},
+	}
+	metrics.Read(s)
+	r := &runtimeState{
+		gcs: s[0].Value.Uint64(), alloc: s[1].Value.Uint64(), heap: s[2].Value.Uint64(),
+		gcCPU: s[3].Value.Float64(), totalCPU: s[4].Value.Float64(),
+		stops:   []*metrics.Float64Histogram{s[5].Value.Float64Histogram(), s[6].Value.Float64Histogram()},
+		latency: s[7].Value.Float64Histogram(),
+	}
+	unix.Getrusage(unix.RUSAGE_SELF, &r.usage)
+	return r
+}
+
+// until returns what happened between two readings.
+func (a *runtimeState) until(b *runtimeState) *result.GoRuntime {
+	g := &result.GoRuntime{
+		GCs: uint32(b.gcs - a.gcs), HeapBytes: b.heap, AllocBytes: b.alloc - a.alloc,
+		Goroutines:  runtime.NumGoroutine(),
+		MajorFaults: b.usage.Majflt - a.usage.Majflt,
+		MinorFaults: b.usage.Minflt - a.usage.Minflt,
+		InvolCtxSw:  b.usage.Nivcsw - a.usage.Nivcsw,
+		CPUTimeNS:   b.usage.Utime.Nano() + b.usage.Stime.Nano() - a.usage.Utime.Nano() - a.usage.Stime.Nano(),
+	}
+	if d := b.totalCPU - a.totalCPU; d > 0 {
+		g.GCCPUFrac = (b.gcCPU - a.gcCPU) / d
+	}
+	for i := range a.stops {
+		n, worst := diff(a.stops[i], b.stops[i], 1)
+		g.STWs += n
+		g.STWMaxNS = max(g.STWMaxNS, worst)
+	}
+	_, g.SchedLatNS = diff(a.latency, b.latency, .99)
+	return g
+}
+
+// diff returns how many samples b has more than a and the upper bound of the
+// bucket that holds their quantile q, in nanoseconds.
+func diff(a, b *metrics.Float64Histogram, q float64) (n uint64, ns int64) {
+	for i := range b.Counts {
+		n += b.Counts[i] - a.Counts[i]
+	}
+	rank := uint64(math.Ceil(q * float64(n)))
+	var k uint64
+	for i := range b.Counts {
+		if d := b.Counts[i] - a.Counts[i]; d > 0 {
+			if k += d; k >= rank {
+				bound := b.Buckets[i+1]
+				if math.IsInf(bound, 1) {
+					bound = b.Buckets[i]
+				}
+				return n, int64(bound * 1e9)
+			}
+		}
+	}
+	return n, 0
+}
+
+// rtStats are the runtime's own counts in the form of the result file.
+func rtStats(s rt.Stats) *result.RTStats {
+	return nil
+}
