@@ -154,4 +154,3 @@ func compareBuilds(ctx context.Context, o toolchain.Options, r *toolchain.Result
 	}
 	return reports, nil
 }
-

@@ -50,7 +50,10 @@ func (f *Finder) Find(ctx context.Context, pin *Pin) (*Tree, error) {
 		return Verify(pin, f.Only)
 	}
 	var why []string
-	for _, root := range f.Roots {
+	for i, root := range f.Roots {
+		if slices.Contains(f.Roots[:i], root) {
+			continue
+		}
 		if v, err := readVersion(root); err != nil || v != pin.Version {
 			continue
 		}
