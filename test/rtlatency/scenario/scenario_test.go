@@ -1,0 +1,193 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build linux
+
+package scenario
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"rtgo.dev/rtgo/rt"
+	"rtgo.dev/rtgo/test/rtlatency/ctwin"
+	"rtgo.dev/rtgo/test/rtlatency/result"
+)
+
+func run(t *testing.T, s *Scenario, c Config) *Run {
+	t.Helper()
+	r, err := New(s, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(); err != nil {
+		if errors.Is(err, syscall.EPERM) {
+			t.Skipf("no real-time priorities here: %v", err)
+		}
+		t.Fatal(err)
+	}
+	if err := r.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// small keeps expensive scenarios small.
+func small(s *Scenario, c Config) Config {
+	switch s.Name {
+	case "network/deadline":
+		c.Conns = 50
+	case "timers/million":
+		c.Timers = 1000
+	}
+	if s.Period == 10*time.Millisecond {
+		c.Duration *= 3
+	}
+	return c
+}
+
+// Every scenario measures something, loses no sample, and ends in time.
+func TestScenarios(t *testing.T) {
+	for _, s := range All() {
+		t.Run(s.Name, func(t *testing.T) {
+			start := time.Now()
+			r := run(t, s, small(s, Config{Duration: 100 * time.Millisecond}))
+			if d := time.Since(start); d > 3*time.Second {
+				t.Errorf("took %v", d)
+			}
+			for _, task := range r.Tasks {
+				st := task.Rec.Stats()
+				if st.Cycles == 0 {
+					t.Errorf("%s: no sample", task.Name)
+				}
+				var lin, log uint64
+				for _, n := range st.Linear.Counts {
+					lin += n
+				}
+				for _, b := range st.Log {
+					log += b.N
+				}
+				if lin+st.Linear.Overflow != st.Cycles || log != st.Cycles+st.Missed {
+					t.Errorf("%s: %d cycles, %d missed, but %d and %d in the histograms", task.Name, st.Cycles, st.Missed, lin+st.Linear.Overflow, log)
+				}
+				if st.Early > 0 {
+					t.Errorf("%s: %d samples before their release", task.Name, st.Early)
+				}
+			}
+		})
+	}
+}
+
+// The same with real-time tasks, where they are allowed.
+func TestScenariosRealtime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	for _, s := range All() {
+		t.Run(s.Name, func(t *testing.T) {
+			run(t, s, small(s, Config{Duration: 50 * time.Millisecond, Realtime: true, Policy: rt.FIFO, Priority: 40}))
+		})
+	}
+}
+
+// Releases are absolute: whatever each wake-up took, the number of releases
+// is that of the periods that fit into the time.
+func TestNoDrift(t *testing.T) {
+	for _, name := range []string{"periodic/nanosleep", "periodic/abs", "periodic/sleep", "periodic/timer"} {
+		s, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, s, Config{Duration: 200 * time.Millisecond, Period: 500 * time.Microsecond})
+		st := r.Tasks[0].Rec.Stats()
+		// Releases at 0.5, 1.0, …, 199.5 ms, and those missed by the last.
+		if n := st.Cycles + st.Missed; n < 399 || n > 399+uint64(st.MaxNS/500_000) {
+			t.Errorf("%s: %d cycles and %d missed, want 399 together", name, st.Cycles, st.Missed)
+		}
+	}
+}
+
+func TestLoops(t *testing.T) {
+	for _, name := range []string{"periodic/nanosleep", "handover/chan", "locks/mutex", "network/udp"} {
+		s, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, s, Config{Loops: 20, Duration: 20 * time.Second})
+		if n := r.Tasks[0].Rec.Live().Cycles; n < 20 || n > 21 {
+			t.Errorf("%s: %d cycles, want 20", name, n)
+		}
+	}
+}
+
+func TestThresholdStops(t *testing.T) {
+	s, err := Lookup("periodic/nanosleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, Config{Duration: 20 * time.Second, Threshold: time.Nanosecond})
+	if r.Tripped() != r.Tasks[0] || r.Tasks[0].Rec.Live().Cycles != 1 {
+		t.Errorf("tripped %v after %d cycles", r.Tripped(), r.Tasks[0].Rec.Live().Cycles)
+	}
+}
+
+func TestSeveralTasks(t *testing.T) {
+	s, err := Lookup("periodic/abs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, Config{Duration: 50 * time.Millisecond, Tasks: 8, Distance: 500 * time.Microsecond})
+	for i, task := range r.Tasks {
+		if task.Index != i || task.Period != int64(time.Millisecond)+int64(i)*500_000 || task.Rec.Live().Cycles == 0 {
+			t.Errorf("task %d: %+v", i, task)
+		}
+	}
+	if s, _ := Lookup("handover/chan"); s != nil {
+		if _, err := New(s, Config{Tasks: 2}); err == nil {
+			t.Error("two tasks accepted where there is one")
+		}
+	}
+}
+
+// The second figures of a task are its own, and the sum is none of theirs.
+func TestPriorities(t *testing.T) {
+	s, _ := Lookup("periodic/abs")
+	r, err := New(s, Config{Tasks: 3, Realtime: true, Priority: 2, PrioSpread: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, task := range r.Tasks {
+		got = append(got, task.Priority)
+	}
+	if !slices.Equal(got, []int{2, 1, 1}) {
+		t.Errorf("priorities %v", got)
+	}
+}
+
+func TestTwinsExist(t *testing.T) {
+	for _, s := range All() {
+		if s.Twin != "" && !slices.Contains(ctwin.Scenarios, s.Twin) {
+			t.Errorf("%s: the C twin has no scenario %s", s.Name, s.Twin)
+		}
+		if s.Summary == "" {
+			t.Errorf("%s has no summary", s.Name)
+		}
+	}
+}
+
+// A lost sample is found by the reader of a result.
+func TestStatsAreConsistent(t *testing.T) {
+	s, _ := Lookup("periodic/ticker")
+	r := run(t, s, Config{Duration: 100 * time.Millisecond, Period: 100 * time.Microsecond})
+	run := &result.Run{Version: result.Version, Environments: []result.Environment{{ID: "x"}}, Measurements: []result.Measurement{{
+		ID: "m", Env: "x", Threads: []result.Thread{{Stats: r.Tasks[0].Rec.Stats()}},
+	}}}
+	if err := run.Check(); err != nil {
+		t.Error(err)
+	}
+}
