@@ -9,7 +9,7 @@
 // The word is a PI futex, so it belongs to a thread. While a goroutine holds
 // it the goroutine is locked to its thread, and since the boosted thread is
 // of use only if it runs Go code, the goroutine is not preempted for its time
-// slice or a GC worker (rtHoldsPI) while it holds one: a stop-the-world alone
+// slice or a GC worker (rtHoldsPI, rtGosched) while it holds one: a stop-the-world alone
 // stops it. Critical sections must be short and must not block: a goroutine
 // that blocks while it holds the lock gives its P up like any other.
 //
@@ -91,17 +91,3 @@ func rtMutexGoexit() {
 // rtHoldsPI reports whether the goroutine of mp holds an rt.Mutex and must
 // not be preempted for the sake of other ordinary goroutines.
 func rtHoldsPI(mp *m) bool { return mp != nil && mp.rt.pi > 0 }
-
-// rtKeepRunning is goschedImpl's part for a preempted goroutine that holds an
-// rt.Mutex, made _Grunnable by the caller: it goes on at once unless the
-// world stops. It reports false for others.
-func rtKeepRunning(gp *g) bool {
-	mp := getg().m
-	if mp.rt.pi == 0 || sched.gcwaiting.Load() || gp.lockedm.ptr() != mp {
-		return false
-	}
-	if mp.p.ptr().runSafePointFn != 0 {
-		runSafePointFn()
-	}
-	return true
-}

@@ -33,12 +33,12 @@ func rtEnterSyscall(mp *m) bool         { return false }
 func rtEnterSyscallSlow()               {}
 func rtExitSyscall(mp *m)               {}
 func rtReady(gp *g, pp *p) bool         { return false }
+func rtReadyM(gp *g, mp *m) bool        { return false }
 func rtGosched(gp *g, yield bool) bool  { return false }
-func rtKeepRunning(gp *g) bool          { return false }
 func rtHoldsPI(mp *m) bool              { return false }
 func rtInject(q *gQueue)                {}
 func rtDispatch(gp *g) bool             { return false }
-func rtPark()                           {}
+func rtPark() bool                      { return false }
 func rtScanLock(gp *g) bool             { return true }
 func rtScanUnlock()                     {}
 func rtWaitScan(gp *g) bool             { return false }

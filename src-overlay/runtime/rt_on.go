@@ -81,11 +81,11 @@
 //	forEachP, stopTheWorld           block on a note, do not spin
 //	lock2 (osyield)                  spins a bounded number of times, then
 //	                                 sleeps: no livelock, no inheritance yet
-//	tryRecordGoroutineProfile        osyield replaced by a sleep (rtYield)
-//	sweeper (sweepone in use), trace osyield loops: run by ordinary threads;
-//	                                 where a real-time thread gets there by
-//	                                 calling runtime.GC or a profile itself,
-//	                                 it sleeps instead of yielding (rtYield)
+//	Gosched in a loop (runtime.GC)   a real-time thread sleeps 20 µs in it
+//	tryRecordGoroutineProfile, ensureSwept, typehash of a new type, the
+//	profilers' and the trace's signal locks, suspendG
+//	                                 rtYield: a real-time thread sleeps 20 µs
+//	                                 instead of yielding
 //
 // # Rejected designs
 //

@@ -124,13 +124,15 @@ func rtAttach(nprocs int32) {
 		}
 		rtSched.ps = ps
 		rtSched.attached = n
-		stealOrder.reset(uint32(total))
 		rtSched.full = all
 	} else {
 		lock(&allpLock)
 		allp = rtSched.full
 		unlock(&allpLock)
 	}
+	// Thieves find nothing to run on a reserved P, but timers that are due
+	// and spans to mark.
+	stealOrder.reset(uint32(nprocs + n))
 	mine := getg().m.p.ptr()
 	for _, pp := range rtSched.ps {
 		if pp == mine {

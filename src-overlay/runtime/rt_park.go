@@ -93,29 +93,38 @@ func rtWake(pp *p) {
 	}
 }
 
-// rtGosched is goschedImpl's and goyield's part for a real-time goroutine,
-// which the caller made _Grunnable: it stays with its thread. Otherwise it
-// reports false. yield is set for a call of runtime.Gosched, which lets
-// threads of the same priority run.
-func rtGosched(gp *g, yield bool) bool {
-	pp := rtPOf(gp)
-	if pp == nil {
-		return false
+// rtReadyM is rtReady for ready, whose mp it releases if it reports true.
+func rtReadyM(gp *g, mp *m) bool {
+	if rtReady(gp, mp.p.ptr()) {
+		releasem(mp)
+		return true
 	}
-	atomic.Store(&pp.rt.wake, rtWakeReady)
-	if yield {
-		osyield()
-	}
-	return true
+	return false
 }
 
-// rtNewG is newproc's part for a real-time goroutine: what it starts is
-// ordinary and goes to ordinary Ps.
-func rtNewG(newg *g, pp *p) bool {
-	if !pp.rt.on {
-		return false
+// rtGosched is goschedImpl's and goyield's part for a goroutine that must not
+// go into a run queue, which the caller made _Grunnable and dropped. It
+// reports true for a real-time goroutine, which stays with its thread, so that
+// schedule finds it there; it goes on at once with the holder of an rt.Mutex;
+// and it reports false for others. yield is set for a call of
+// runtime.Gosched, by which loops wait for other goroutines: it sleeps for a
+// moment, so that they do run.
+func rtGosched(gp *g, yield bool) bool {
+	mp := getg().m
+	if pp := mp.rt.p.ptr(); pp != nil {
+		atomic.Store(&pp.rt.wake, rtWakeReady)
+		if yield {
+			rtYield()
+		}
+		return true
 	}
-	return rtReady(newg, pp)
+	if mp.rt.pi != 0 && !sched.gcwaiting.Load() && gp.lockedm.ptr() == mp {
+		if mp.p.ptr().runSafePointFn != 0 {
+			runSafePointFn()
+		}
+		execute(gp, true) // Never returns.
+	}
+	return false
 }
 
 // rtInject takes the real-time goroutines that injectglist has made
@@ -146,10 +155,14 @@ func rtDispatch(gp *g) bool {
 }
 
 // rtPark is stoplockedm for an M that runs a real-time goroutine. It returns
-// once the goroutine is _Grunnable, with the reserved P owned.
-func rtPark() {
+// once the goroutine is _Grunnable, with the reserved P owned. It reports
+// false, having done nothing, on other Ms.
+func rtPark() bool {
 	mp := getg().m
-	pp := mp.p.ptr()
+	pp := mp.rt.p.ptr()
+	if pp == nil {
+		return false
+	}
 	pp.preempt = false
 	for {
 		// We own the P: a safepoint.
@@ -214,6 +227,7 @@ func rtPark() {
 		pp.rt.readyAt = 0
 		rtRecord(pp, at)
 	}
+	return true
 }
 
 // rtFutexWait waits while *addr is val, at most until the CLOCK_MONOTONIC

@@ -139,8 +139,9 @@ func rtWaitScan(gp *g) bool {
 	return true
 }
 
-// rtYield is what a real-time thread does where others call osyield: it
-// sleeps, since sched_yield never yields to a less urgent thread.
+// rtYield is what the runtime's spins call instead of osyield: a real-time
+// thread sleeps, since sched_yield never yields to a less urgent thread and
+// may keep the very thread off the CPU that it waits for.
 func rtYield() {
 	if rtIsM(getg().m) {
 		usleep(20)
