@@ -119,7 +119,7 @@ func Parse(name string, raw []byte) (*Patch, error) {
 		}
 	}
 	p.Subject = strings.TrimPrefix(p.Subject, "[PATCH] ")
-	body, diff, ok := strings.Cut(rest, "\n---\n")
+	body, diff, ok := strings.Cut("\n"+rest, "\n---\n")
 	if !ok {
 		return nil, fmt.Errorf("%s: no '---' line after the message", name)
 	}
