@@ -35,6 +35,7 @@ steps=(
 	"shellcheck|1|shell scripts"
 	"series|5|patch series and overlay: lint, strict apply"
 	"unit|10|go test of every module under the bootstrap Go"
+	"published|20|an unpatched build is what upstream published, bit for bit"
 	"build|20|./build.sh: verified upstream to out/go"
 	"swap|15|out/go in the place of the installed Go"
 	"rt|10|the rt module under out/go"
@@ -122,6 +123,10 @@ step_unit() {
 		(cd "$m" && go test ./...) || status=1
 	done < <(modules)
 	return $status
+}
+
+step_published() {
+	./build.sh --unpatched --compare-upstream --report out/ci/published.json
 }
 
 step_build() {

@@ -59,7 +59,7 @@ func benchCompare(args []string) int {
 	fs := newFlags(name)
 	var env stringList
 	var (
-		a         = fs.String("a", "", "reference GOROOT `dir`ectory (default: that of the go command on PATH)")
+		a         = fs.String("a", "", "reference GOROOT `dir`ectory (default: that of the go command on PATH, or what it downloads)")
 		b         = fs.String("b", "", "examined GOROOT `dir`ectory (default: out/go in the repository)")
 		groups    = fs.String("groups", strings.Join(groupNames, ","), "`list` of benchmark groups")
 		pkg       = fs.String("pkg", "", "run benchmarks of this std `package` instead of the groups")
@@ -112,15 +112,19 @@ func benchCompare(args []string) int {
 	if err != nil {
 		return fail(name, err)
 	}
-	at, err := unpatchedTree(ctx, *a, "")
+	bv, err := (&upstreamtest.Tree{GOROOT: broot, Env: env}).Version(ctx)
+	if err != nil {
+		return fail(name, err)
+	}
+	upstream := "" // a named reference may be of any version
+	if *a == "" {
+		upstream = upstreamtest.UpstreamVersion(bv)
+	}
+	at, err := unpatchedTree(ctx, *a, upstream)
 	if err != nil {
 		return fail(name, err)
 	}
 	av, err := at.Version(ctx)
-	if err != nil {
-		return fail(name, err)
-	}
-	bv, err := (&upstreamtest.Tree{GOROOT: broot, Env: env}).Version(ctx)
 	if err != nil {
 		return fail(name, err)
 	}

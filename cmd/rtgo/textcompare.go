@@ -50,7 +50,7 @@ func textCompare(args []string) int {
 	var env stringList
 	var (
 		goroot   = fs.String("goroot", "", "GOROOT `dir`ectory to examine (default: out/go in the repository)")
-		ref      = fs.String("ref", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH)")
+		ref      = fs.String("ref", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH, or what it downloads)")
 		archs    = fs.String("arch", "amd64,arm64", "GOARCH `list` to compile for")
 		cgo      = fs.Bool("cgo", true, "compile for "+runtime.GOARCH+" with cgo as well; needs gcc")
 		jsonFile = fs.String("json", "", "write the report as JSON to `file`")

@@ -57,7 +57,7 @@ func upstreamTest(args []string) int {
 	var (
 		set       = fs.String("set", "ci", "package `set`: ci, std or cmd; ignored if packages are listed")
 		goroot    = fs.String("goroot", "", "patched GOROOT `dir`ectory (default: out/go in the repository)")
-		unpatched = fs.String("unpatched", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH, if it is of the same upstream version)")
+		unpatched = fs.String("unpatched", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH, or what it downloads)")
 		baseline  = fs.String("baseline", "auto", "baseline `file`; none runs the unpatched tree instead; auto looks in test/upstream")
 		record    = fs.Int("record", 0, "run the unpatched set `N` times and write the baseline")
 		tries     = fs.Int("retries", 3, "isolated retries of a differing test, on each side")
@@ -202,13 +202,13 @@ func builtGOROOT(repo, dir string) (string, error) {
 	return real, nil
 }
 
-// unpatchedTree returns the tree at dir, or that of the go command on PATH,
-// and requires it to be of the given upstream version unless that is "".
+// unpatchedTree returns the tree at dir, or that which the go command on PATH
+// knows, and requires it to be of the given upstream version unless that is "".
 func unpatchedTree(ctx context.Context, dir, upstream string) (*upstreamtest.Tree, error) {
 	t := &upstreamtest.Tree{GOROOT: dir}
 	var err error
 	if dir == "" {
-		t, err = upstreamtest.PathTree(ctx)
+		t, err = upstreamtest.PathTree(ctx, upstream)
 	} else {
 		t.GOROOT, err = filepath.Abs(dir)
 	}
@@ -220,7 +220,7 @@ func unpatchedTree(ctx context.Context, dir, upstream string) (*upstreamtest.Tre
 		return nil, err
 	}
 	if upstream != "" && v != upstream {
-		return nil, fmt.Errorf("%s is %s; comparing needs an unpatched %s: give -unpatched DIR", t.GOROOT, v, upstream)
+		return nil, fmt.Errorf("%s is %s; the comparison needs an unpatched %s", t.GOROOT, v, upstream)
 	}
 	return t, nil
 }

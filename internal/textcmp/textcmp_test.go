@@ -66,24 +66,47 @@ func TestCompare(t *testing.T) {
 	constant := edited(t, ref, "fmt/print.go", "if cap(p.buf) > 64*1024 {", "if cap(p.buf) > 32*1024 {")
 	version := *ref
 	version.Env = []string{"GOEXPERIMENT=fieldtrack"} // shows in the version and the build settings
+	target := Target{GOARCH: "amd64"}
+	text := func(tc *Toolchain) *Text {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "prog")
+		if err := tc.Build(context.Background(), Programs[0], target, out); err != nil {
+			t.Fatal(err)
+		}
+		x, err := ReadText(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	want := text(ref)
 	for _, tt := range []struct {
 		name   string
 		tc     *Toolchain
 		reason string // prefix; "" is equal
 	}{
-		{"itself", ref, ""},
 		{"comments", comment, ""},
 		{"version", &version, ""},
 		{"statement added", body, "fmt.Fprintln: "},
 		{"constant changed", constant, "fmt.(*pp).free: same size"},
 	} {
-		r, err := Run(context.Background(), ref, tt.tc, Programs[:1], []Target{{GOARCH: "amd64"}}, nil)
+		d := Compare(want, text(tt.tc))
+		if d == nil && tt.reason != "" || d != nil && (tt.reason == "" || !strings.HasPrefix(d.Reason, tt.reason)) {
+			t.Errorf("%s: %+v; want reason %q", tt.name, d, tt.reason)
+		}
+	}
+	for _, tt := range []struct {
+		tc     *Toolchain
+		result string
+	}{{ref, "PASS"}, {constant, "FAIL"}} {
+		r, err := Run(context.Background(), ref, tt.tc, Programs[:1], []Target{target}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := r.Results[0].Diff
-		if d == nil && tt.reason != "" || d != nil && (tt.reason == "" || !strings.HasPrefix(d.Reason, tt.reason)) || (r.Result == "PASS") != (d == nil) {
-			t.Errorf("%s: result %s, %+v; want reason %q", tt.name, r.Result, d, tt.reason)
+		var out strings.Builder
+		r.WriteText(&out)
+		if r.Result != tt.result || !strings.HasSuffix(out.String(), tt.result+"\n") || r.Results[0].Equal != (tt.result == "PASS") {
+			t.Errorf("result %s, want %s:\n%s", r.Result, tt.result, out.String())
 		}
 	}
 }

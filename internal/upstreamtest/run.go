@@ -270,15 +270,32 @@ func removeAll(dir string) {
 	os.RemoveAll(dir)
 }
 
-// PathTree returns the tree of the go command on PATH.
-func PathTree(ctx context.Context) (*Tree, error) {
-	cmd := exec.CommandContext(ctx, "go", "env", "GOROOT")
-	cmd.Env = append(os.Environ(), "GOROOT=", "GOTOOLCHAIN=local")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("no unpatched go command on PATH (%v); give -unpatched DIR", exitText(err))
+// PathTree returns the tree of the go command on PATH. If that is not of the
+// release upstream, which may be "" for any, the go command is asked for that
+// toolchain, which it downloads and verifies if need be.
+func PathTree(ctx context.Context, upstream string) (*Tree, error) {
+	ask := func(toolchain string) (*Tree, error) {
+		cmd := exec.CommandContext(ctx, "go", "env", "GOROOT")
+		cmd.Env = append(os.Environ(), "GOROOT=", "GOTOOLCHAIN="+toolchain)
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, errors.New(exitText(err))
+		}
+		return &Tree{GOROOT: strings.TrimSpace(string(out))}, nil
 	}
-	return &Tree{GOROOT: strings.TrimSpace(string(out))}, nil
+	t, err := ask("local")
+	if err != nil {
+		return nil, fmt.Errorf("no unpatched go command on PATH (%v); install Go, or name an unpatched GOROOT", err)
+	}
+	v, err := t.Version(ctx)
+	if err != nil || upstream == "" || v == upstream {
+		return t, err
+	}
+	t, err = ask(upstream)
+	if err != nil {
+		return nil, fmt.Errorf("the Go on PATH is %s, and %s cannot be had through it (%v); name an unpatched GOROOT of %s", v, upstream, err, upstream)
+	}
+	return t, nil
 }
 
 // UpstreamVersion returns the upstream release that version was made from:

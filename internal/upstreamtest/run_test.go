@@ -94,6 +94,11 @@ func TestCatchesRegressions(t *testing.T) {
 	}
 	stock := stockTree(t)
 	const pkg = "container/ring"
+	set := Set{Name: "list", Packages: []string{pkg}}
+	base, err := Record(context.Background(), stock, set, Options{Timeout: time.Minute}, 2, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name           string
 		file, old, new string
@@ -120,7 +125,7 @@ func TestCatchesRegressions(t *testing.T) {
 			if tt.file != "" {
 				edit(t, patched, filepath.Join(pkg, tt.file), tt.old, tt.new)
 			}
-			j := &Job{Patched: patched, Unpatched: stock, Set: Set{Name: "list", Packages: []string{pkg}},
+			j := &Job{Patched: patched, Unpatched: stock, Baseline: base, Set: set,
 				Options: Options{Timeout: 3 * time.Second}, Tries: 1, PackageTries: 1}
 			r, err := j.Run(context.Background())
 			if err != nil {
