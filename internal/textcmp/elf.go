@@ -103,7 +103,13 @@ type Diff struct {
 	OnlyB    int    `json:"functions_only_b"`
 	Changed  int    `json:"functions_changed"` // of the same name with other code
 	Resized  int    `json:"functions_resized"` // of these, of another size: not mere addresses
+
+	// Causes lists the functions that are of another size or on one side
+	// only, at most maxCauses; all other changes may be mere consequences.
+	Causes []string `json:"causes,omitempty"`
 }
+
+const maxCauses = 50
 
 // Compare returns nil if the sections are equal in address and content. A is
 // the reference.
@@ -120,10 +126,16 @@ func Compare(a, b *Text) *Diff {
 		byName[f.Name] = append(byName[f.Name], f)
 	}
 	first, firstResized := "", ""
+	cause := func(format string, args ...any) {
+		if len(d.Causes) < maxCauses {
+			d.Causes = append(d.Causes, fmt.Sprintf(format, args...))
+		}
+	}
 	for _, f := range a.Functions {
 		same := byName[f.Name]
 		if len(same) == 0 {
 			d.OnlyA++
+			cause("%s: only in the reference", f.Name)
 			if firstResized == "" {
 				firstResized = f.Name + ": only in the reference"
 				d.Function = f.Name
@@ -141,6 +153,7 @@ func Compare(a, b *Text) *Diff {
 		}
 		if len(f.Code) != len(g.Code) {
 			d.Resized++
+			cause("%s: %d bytes in the reference, %d here", f.Name, len(f.Code), len(g.Code))
 			if firstResized == "" {
 				firstResized = fmt.Sprintf("%s: %d bytes in the reference, %d here", f.Name, len(f.Code), len(g.Code))
 				d.Function = f.Name
@@ -152,6 +165,7 @@ func Compare(a, b *Text) *Diff {
 		if left := byName[f.Name]; len(left) > 0 && left[0].Addr == f.Addr {
 			byName[f.Name] = left[1:]
 			d.OnlyB++
+			cause("%s: not in the reference", f.Name)
 			if onlyB == "" {
 				onlyB = f.Name
 			}

@@ -183,6 +183,9 @@ func (r *Report) WriteText(w io.Writer) {
 		fmt.Fprintf(w, "DIFFER  %-11s %-16s %s\n", x.Program, x.Target, d.Reason)
 		fmt.Fprintf(w, "        %d bytes in the reference, %d here; functions: %d changed (%d in size), %d only in the reference, %d only here\n",
 			d.BytesA, d.BytesB, d.Changed, d.Resized, d.OnlyA, d.OnlyB)
+		for _, c := range d.Causes {
+			fmt.Fprintf(w, "          %s\n", c)
+		}
 	}
 	fmt.Fprintln(w, r.Result)
 }
