@@ -61,7 +61,7 @@ func (r *Repo) gitInput(ctx context.Context, stdin []byte, args ...string) (stri
 	cmd := exec.CommandContext(ctx, "git", append([]string{
 		"--git-dir=" + r.GitDir, "--work-tree=" + r.WorkTree,
 		"-c", "core.autocrlf=false", "-c", "core.fileMode=true", "-c", "core.hooksPath=/dev/null",
-		"-c", "core.whitespace=blank-at-eol", "-c", "gc.auto=0", "-c", "init.defaultBranch=rtgo",
+		"-c", "core.whitespace=blank-at-eol", "-c", "core.looseCompression=0", "-c", "gc.auto=0", "-c", "init.defaultBranch=rtgo",
 		"-c", "commit.gpgSign=false", "-c", "diff.algorithm=myers", "-c", "advice.detachedHead=false",
 	}, args...)...)
 	cmd.Dir = r.WorkTree

@@ -7,6 +7,7 @@ package toolchain
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,16 +72,27 @@ func EquipCheckout(ctx context.Context, dir, goroot string, pin *upstream.Pin, l
 			return err
 		}
 	}
+	// The go command is compiled from the built toolchain's source, but for
+	// its stamp, so that a mistake in the checkout's runtime cannot break it.
 	logf("compiling the go command (once for each build of out/go)")
 	bin := filepath.Join(dir, "bin", "go")
-	cmd := exec.CommandContext(ctx, bin, "build", "-trimpath", "-o", bin+".new", "cmd/go")
-	cmd.Dir = filepath.Join(dir, "src")
-	cmd.Env = append(GoEnv(os.Environ(), dir), "CGO_ENABLED=0", "GOFLAGS=", "GOENV=off", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s does not compile: %v\n%s", dir, err, bytes.TrimSpace(out))
-	}
-	if err := os.Rename(bin+".new", bin); err != nil {
+	stamp := filepath.Join(dir, "pkg", "rtgo_stamp.go")
+	if err := os.WriteFile(stamp, StampSource(DevStamp(pin)), 0o666); err != nil {
 		return err
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(goroot, filepath.FromSlash(StampFile)): stamp}})
+	if err != nil {
+		return err
+	}
+	overlayFile := filepath.Join(dir, "pkg", "rtgo_stamp.json")
+	if err := os.WriteFile(overlayFile, overlay, 0o666); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(goroot, "bin", "go"), "build", "-trimpath", "-overlay", overlayFile, "-o", bin, "cmd/go")
+	cmd.Dir = filepath.Join(goroot, "src")
+	cmd.Env = append(GoEnv(os.Environ(), goroot), "CGO_ENABLED=0", "GOFLAGS=", "GOENV=off", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s cannot compile its go command: %v\n%s", goroot, err, bytes.TrimSpace(out))
 	}
 	return os.WriteFile(mark, []byte(goroot), 0o666)
 }
