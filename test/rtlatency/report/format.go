@@ -77,7 +77,7 @@ func span(ns int64) string {
 	case d <= 0:
 		return "–"
 	case d < time.Second:
-		return d.Round(time.Millisecond).String()
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < 2*time.Minute:
@@ -93,11 +93,10 @@ func period(ns int64) string {
 	if ns <= 0 {
 		return ""
 	}
-	return strings.Replace(time.Duration(ns).String(), "µs", " µs", 1)
+	s := time.Duration(ns).String()
+	i := strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+	return s[:i] + " " + s[i:]
 }
-
-// Name is the short name of a case.
-func (c *Case) Name() string { return c.Scenario }
 
 // Conditions tells what distinguishes the case from others of its scenario.
 func (c *Case) Conditions() string {
@@ -106,7 +105,7 @@ func (c *Case) Conditions() string {
 		s = append(s, "load "+c.Load)
 	}
 	if c.PeriodNS > 0 {
-		s = append(s, "every "+strings.ReplaceAll(period(c.PeriodNS), "ms", " ms"))
+		s = append(s, "every "+period(c.PeriodNS))
 	}
 	if c.Tasks > 1 && len(c.Panels) == 1 {
 		s = append(s, fmt.Sprintf("%d tasks", c.Tasks))

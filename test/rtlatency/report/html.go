@@ -76,7 +76,7 @@ type overviewCase struct {
 
 type overviewCell struct {
 	Text, Class, Series string
-	Bar                 int // percent
+	Bar                 int // pixels
 }
 
 type pageEnv struct {
@@ -238,13 +238,13 @@ func (d *pageData) overviewCase(c *Case, p *Panel, have []string) overviewCase {
 	return o
 }
 
-// logBar is the length of a bar for ns, in percent of that for top, on a
-// logarithmic scale that starts at 1 µs.
+// logBar is the length of a bar for ns, 80 pixels for top, on a logarithmic
+// scale that starts at 1 µs.
 func logBar(ns, top int64) int {
 	if ns <= 1000 || top <= 1000 {
 		return 1
 	}
-	return max(1, int(100*math.Log10(float64(ns)/1000)/math.Log10(float64(top)/1000)))
+	return max(1, int(80*math.Log10(float64(ns)/1000)/math.Log10(float64(top)/1000)))
 }
 
 func (r *Report) pageEnv(i int) pageEnv {

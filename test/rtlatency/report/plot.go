@@ -17,10 +17,10 @@ import (
 
 // Geometry of a plot in SVG user units.
 const (
-	plotW, plotH = 520, 290
+	plotW, plotH = 520, 300
 	plotLeft     = 50
-	plotRight    = plotW - 14
-	plotTop      = 14
+	plotRight    = plotW - 22
+	plotTop      = 24
 	plotBottom   = plotH - 40
 )
 
@@ -55,12 +55,19 @@ type Line struct {
 	Anchor                     string
 	Mark                       string
 	Beyond                     bool // the maximum is right of the plot
+	order                      int
+}
+
+// Legend returns the lines in the order of the table.
+func (p *Plot) Legend() []*Line {
+	return slices.SortedStableFunc(slices.Values(p.Lines), func(a, b *Line) int { return cmp.Compare(a.order, b.order) })
 }
 
 // A series is what a row contributes to the plots of its panel.
 type series struct {
 	row   *Row
 	class string
+	order int
 }
 
 // plot draws the panel: all of it, and where the maxima are far apart a
@@ -82,7 +89,7 @@ func (p *Panel) plot(c *Case) {
 		if r.m.Group == "problem" && !r.with {
 			class += " s-without"
 		}
-		ss = append(ss, series{r, class})
+		ss = append(ss, series{r, class, len(ss)})
 	}
 	if len(ss) == 0 {
 		return
@@ -155,7 +162,7 @@ func draw(ss []series, end float64, classic, full bool) *Plot {
 		pl.XTicks = append(pl.XTicks, Tick{Pos: num(x(v * unit)), Label: axisNumber(v)})
 	}
 	for i, s := range ss {
-		l := &Line{Class: s.class, Label: s.row.Label}
+		l := &Line{Class: s.class, Label: s.row.Label, order: s.order}
 		l.Path, l.Area = steps(bins[i], width, x, y)
 		mx := float64(s.row.Max.NS) / 1000
 		px := x(mx)

@@ -125,6 +125,23 @@ type Figure struct {
 // Figures returns the figures of r in the order of the columns.
 func (r *Row) Figures() []*Figure { return []*Figure{r.P50, r.P99, r.P999, r.P9999, r.Max} }
 
+// Shown returns the rows as they are to be listed: void ones with the same
+// reason together.
+func (p *Panel) Shown() []*Row {
+	var out []*Row
+	for _, r := range p.Rows {
+		i := slices.IndexFunc(out, func(o *Row) bool { return r.Void() && o.Void() && o.Note == r.Note })
+		if i < 0 {
+			out = append(out, r)
+			continue
+		}
+		both := *out[i]
+		both.Label += ", " + r.Label
+		out[i] = &both
+	}
+	return out
+}
+
 // Void reports whether r must not be compared because its control failed.
 func (r *Row) Void() bool { return r.Validity == result.Void }
 
@@ -203,11 +220,18 @@ func (r *Report) group() {
 		}
 		add(m, k)
 	}
+	first := make(map[string]int) // loads of a scenario stand together
+	for i, c := range r.Cases {
+		if _, ok := first[c.Scenario]; !ok {
+			first[c.Scenario] = i
+		}
+	}
 	slices.SortStableFunc(r.Cases, func(a, b *Case) int {
 		return cmp.Or(
 			cmp.Compare(r.envs[a.Env], r.envs[b.Env]),
 			cmp.Compare(groupRank(a.Group), groupRank(b.Group)),
 			cmp.Compare(a.Group, b.Group),
+			cmp.Compare(first[a.Scenario], first[b.Scenario]),
 		)
 	})
 }
