@@ -23,7 +23,8 @@ var bucketBounds = []int64{1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 20
 // seconds. A void measurement exports that it is void and nothing else.
 //
 // Buckets count releases; a sample whose class straddles a bound counts as
-// above it. There is no _sum, as the mean of releases is not measured.
+// above it. There is no _sum, as the mean of releases is not measured, and so
+// no _count, which must not stand without it.
 func (r *Report) WriteOpenMetrics(w io.Writer) error {
 	var b bytes.Buffer
 	family := func(name, typ, unit, help string) {
@@ -110,7 +111,6 @@ func (r *Report) WriteOpenMetrics(w io.Writer) error {
 			fmt.Fprintf(&b, "rtlatency_latency_seconds_bucket{%s,le=%q} %d\n", m.labels, omFloat(float64(le)/1e6), n[i])
 		}
 		fmt.Fprintf(&b, "rtlatency_latency_seconds_bucket{%s,le=\"+Inf\"} %d\n", m.labels, s.Cycles+s.Missed)
-		fmt.Fprintf(&b, "rtlatency_latency_seconds_count{%s} %d\n", m.labels, s.Cycles+s.Missed)
 	}
 	b.WriteString("# EOF\n")
 	_, err := w.Write(b.Bytes())
