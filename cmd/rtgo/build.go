@@ -146,6 +146,9 @@ func compareBuilds(ctx context.Context, o toolchain.Options, r *toolchain.Result
 		if err != nil {
 			return nil, err
 		}
+		if b.Name != r.Name {
+			return nil, fmt.Errorf("patches or overlay changed between the two builds; run the same command again")
+		}
 		rep, err := rebuild.Second(r.Root, r.Dist, b.Root, b.Dist)
 		if err != nil {
 			return nil, err
