@@ -47,13 +47,15 @@ Examples:
   rtgo upstream-test -set std -json out/std.json
   rtgo upstream-test net net/http                 these packages
   rtgo upstream-test -env GOEXPERIMENT=nort       with the real-time runtime compiled out
+  rtgo upstream-test -test-env GODEBUG=rtmain=10 sync
+                                                  with a setting in force in the tests
   rtgo upstream-test -record 5                    measure the unpatched tree, write its baseline
 `
 
 func upstreamTest(args []string) int {
 	const name = "upstream-test"
 	fs := newFlags(name)
-	var env stringList
+	var env, testEnv stringList
 	var (
 		set       = fs.String("set", "ci", "package `set`: ci, std or cmd; ignored if packages are listed")
 		goroot    = fs.String("goroot", "", "patched GOROOT `dir`ectory (default: out/go in the repository)")
@@ -72,6 +74,7 @@ func upstreamTest(args []string) int {
 		quiet     = fs.Bool("q", false, "no progress on standard error")
 	)
 	fs.Var(&env, "env", "`K=V` for the patched side's environment; may be repeated")
+	fs.Var(&testEnv, "test-env", "`K=V` for the patched side's test binaries alone; may be repeated")
 	list, code, ok := parse(fs, args, -1)
 	if !ok {
 		return code
@@ -79,6 +82,11 @@ func upstreamTest(args []string) int {
 	root, err := repoRoot()
 	if err != nil {
 		return fail(name, err)
+	}
+	for _, kv := range testEnv {
+		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" || strings.ContainsAny(kv, " \t'\"") {
+			return usageError(name, "-test-env %q is not K=V without spaces and quotes", kv)
+		}
 	}
 	if *record < 0 || *tries < 1 || *pkgTries < 1 || *timeout <= 0 || *p < 0 {
 		return usageError(name, "-record, -retries, -package-retries, -timeout and -p must be positive")
@@ -131,7 +139,7 @@ func upstreamTest(args []string) int {
 		return fail(name, err)
 	}
 	j := &upstreamtest.Job{
-		Patched: &upstreamtest.Tree{GOROOT: patched, Env: env}, Set: pkgs, Options: opts,
+		Patched: &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}, Set: pkgs, Options: opts,
 		Tries: *tries, PackageTries: *pkgTries, Strict: *strict, Command: command,
 	}
 	version, err := j.Patched.Version(ctx)

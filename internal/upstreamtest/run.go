@@ -23,8 +23,9 @@ import (
 // A Tree is one side of the comparison: a built GOROOT and what is set in
 // the environment of its go command.
 type Tree struct {
-	GOROOT string
-	Env    []string // K=V, on top of the scrubbed environment
+	GOROOT  string
+	Env     []string // K=V, on top of the scrubbed environment
+	TestEnv []string // K=V, for the test binaries and their children alone
 }
 
 // go command variables that would make a run say something else than the
@@ -171,7 +172,11 @@ func runOnce(ctx context.Context, t *Tree, pkgs []string, o Options, label strin
 	}
 	defer removeAll(tmp)
 
-	cmd := t.command(context.Background(), append(o.Args(), pkgs...)...)
+	args := o.Args()
+	if len(t.TestEnv) > 0 {
+		args = append(args, "-exec=env "+strings.Join(t.TestEnv, " "))
+	}
+	cmd := t.command(context.Background(), append(args, pkgs...)...)
 	cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what tests leave behind can be killed
 	var stderr bytes.Buffer
