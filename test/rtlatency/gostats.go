@@ -93,5 +93,14 @@ func diff(a, b *metrics.Float64Histogram, q float64) (n uint64, ns int64) {
 
 // rtStats are the runtime's own counts in the form of the result file.
 func rtStats(s rt.Stats) *result.RTStats {
-	return nil
+	r := &result.RTStats{Dispatches: s.Dispatches, Late: s.Late, MaxLatenessNS: int64(s.MaxLateness)}
+	for c, n := range s.Causes {
+		if n > 0 {
+			if r.Causes == nil {
+				r.Causes = make(map[string]uint64)
+			}
+			r.Causes[rt.Cause(c).String()] = n
+		}
+	}
+	return r
 }

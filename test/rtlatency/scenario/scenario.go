@@ -103,16 +103,12 @@ type Task struct {
 	run     *Run
 	f       func()
 	rt      *rt.Task
+	stats   rt.Stats // when it ended
 }
 
 // RT returns what the runtime counted for the task, if it is a real-time
 // task of a runtime that counts.
-func (t *Task) RT() (rt.Stats, bool) {
-	if t.rt == nil || !rt.Supported() {
-		return rt.Stats{}, false
-	}
-	return t.rt.Stats(), true
-}
+func (t *Task) RT() (rt.Stats, bool) { return t.stats, t.rt != nil && rt.Supported() }
 
 // A Run is one scenario being measured.
 type Run struct {
@@ -222,6 +218,9 @@ func (r *Run) Start() error {
 			r.ready.Done()
 			<-r.gate
 			t.f()
+			if t.rt != nil {
+				t.stats = t.rt.Stats()
+			}
 		}
 		r.wg.Add(1)
 		r.ready.Add(1)
