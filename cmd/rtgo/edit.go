@@ -62,7 +62,7 @@ Changes in the compiler, the linker or the go command themselves need a full
 build. Nothing here changes out/go.
 
 Examples:
-	rtgo dev run ./docs/examples/periodic
+	rtgo dev run ./test/demo
 	rtgo dev test runtime -run TestChan
 	rtgo dev build -o /tmp/prog ./prog
 `, runDev)

@@ -23,7 +23,7 @@ import (
 )
 
 // Program is the directory, in the repository, of the program that is run.
-const Program = "docs/examples/periodic"
+const Program = "test/demo"
 
 // A result is what the program prints with -json.
 type result struct {
@@ -48,7 +48,7 @@ func Run(ctx context.Context, w io.Writer, root, goroot, stock string, d time.Du
 	defer os.RemoveAll(tmp)
 	var rs []*result
 	for i, g := range []string{stock, goroot} {
-		bin := filepath.Join(tmp, fmt.Sprintf("periodic%d", i))
+		bin := filepath.Join(tmp, fmt.Sprintf("demo%d", i))
 		cmd := exec.CommandContext(ctx, filepath.Join(g, "bin", "go"), "build", "-o", bin, ".")
 		cmd.Dir = filepath.Join(root, filepath.FromSlash(Program))
 		cmd.Env = append(toolchain.GoEnv(os.Environ(), g), "GOFLAGS=-buildvcs=false", "GOWORK=off")

@@ -2,11 +2,14 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-// Periodic runs a 1 kHz loop at SCHED_FIFO 80 beside goroutines that allocate
+// Demo runs a 1 kHz loop at SCHED_FIFO 80 beside goroutines that allocate
 // without pause, and prints how late the loop woke up. It compiles under
 // rtgo and under stock Go; build.sh runs it under both.
 //
-//	go build && sudo ./periodic -time 10s
+//	rtgo dev run ./test/demo -time 10s
+//
+// It needs no module, so that build.sh needs no network: it calls runtime/rt
+// and system calls itself. Programs use rtgo.dev/rtgo/rt instead.
 package main
 
 import (
@@ -40,7 +43,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	if flag.NArg() > 0 || *period < 10*time.Microsecond || *length < *period || *prio < 1 || *prio > 99 {
-		fmt.Fprintln(os.Stderr, "periodic: bad flag or argument; see -h")
+		fmt.Fprintln(os.Stderr, "demo: bad flag or argument; see -h")
 		os.Exit(2)
 	}
 
