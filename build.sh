@@ -41,5 +41,7 @@ command -v git >/dev/null || {
 
 tool=out/cache/rtgo
 mkdir -p out/cache
-GOWORK=off "$go" build -buildvcs=false -tags rtgo_bootstrap -o "$tool" ./cmd/rtgo
+# Only the subcommands that need no module but our own, so that no network is
+# needed. The others come with 'go run ./cmd/rtgo'.
+GOWORK=off "$go" build -buildvcs=false -o "$tool" cmd/rtgo/{main,build,edit,pin,seriescmd}.go
 RTGO_ROOT=$PWD exec "$tool" build "$@"

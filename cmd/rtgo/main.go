@@ -11,9 +11,8 @@
 // Every subcommand lives in a file of its own that registers it from init;
 // the work is done by the packages under internal.
 //
-// Building a toolchain must work without a network, so build.sh compiles this
-// command with the tag rtgo_bootstrap, which leaves out the subcommands that
-// import other modules.
+// Building a toolchain must work without a network, so build.sh compiles only
+// those files of this command that import no other module.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage, unless a subcommand's help
 // says more.
