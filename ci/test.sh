@@ -75,9 +75,9 @@ step_packages() {
 			install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# modules lists the directories of the Go modules.
+# modules lists the directories of the Go modules; it fails if there are none.
 modules() {
-	git ls-files -- go.mod '*/go.mod' | grep -v /testdata/ | xargs -n1 dirname
+	git ls-files -- go.mod '*/go.mod' | grep -v /testdata/ | xargs -n1 dirname | grep .
 }
 
 step_gofmt() {
@@ -90,13 +90,19 @@ step_gofmt() {
 	fi
 }
 
-step_vet() {
-	local m status=0
-	while read -r m; do
+# each_module runs a command in the directory of every module.
+each_module() {
+	local dirs m status=0
+	dirs=$(modules) || return 1
+	for m in $dirs; do
 		echo "# $m"
-		(cd "$m" && go vet ./...) || status=1
-	done < <(modules)
+		(cd "$m" && "$@") || status=1
+	done
 	return $status
+}
+
+step_vet() {
+	each_module go vet ./...
 }
 
 step_shellcheck() {
@@ -117,12 +123,7 @@ step_series() {
 }
 
 step_unit() {
-	local m status=0
-	while read -r m; do
-		echo "# $m"
-		(cd "$m" && go test ./...) || status=1
-	done < <(modules)
-	return $status
+	each_module go test ./...
 }
 
 step_published() {
@@ -187,6 +188,8 @@ if ! command -v go >/dev/null; then
 fi
 unset GOROOT GOEXPERIMENT GODEBUG
 export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false GOWORK=off
+# The clone may belong to another user than the one who tests.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 mkdir -p out/ci
 rtgo=$PWD/out/ci/rtgo
@@ -212,7 +215,7 @@ for s in "${steps[@]}"; do
 	t0=$SECONDS
 	# The step is a function of this script, run in its own process group so
 	# that the time limit ends all of it.
-	export -f "step_$name" as_root modules
+	export -f "step_$name" as_root modules each_module
 	rtgo=$rtgo packages_list="${packages[*]}" timeout -k 30 "$((limit * 60))" \
 		bash -uo pipefail -c "read -ra packages <<<\"\$packages_list\"; step_$name" >"$log" 2>&1 </dev/null
 	status=$?
