@@ -78,10 +78,24 @@ func (l *lever) waker(r *Run, period int64, sleep func(next int64)) {
 
 func (r *Run) goSleep(next int64) { time.Sleep(time.Duration(next - clock.Now())) }
 
-// compute burns CPU until next.
+// compute burns CPU until next. A preemption that was asked for while the
+// clock was read takes effect at the next function that checks its stack;
+// were that the wake-up itself, the waker would be descheduled between reading
+// the clock and waking, and its own absence would count as the task's
+// lateness.
 func (r *Run) compute(next int64) {
 	for clock.Now() < next && !r.stopped.Load() {
-		burn.Add(1)
+		checkStack()
+	}
+}
+
+// checkStack is a function that checks its stack, and hence for preemption.
+//
+//go:noinline
+func checkStack() {
+	var b [256]byte
+	for i := range b {
+		b[i] = byte(burn.Add(1))
 	}
 }
 
