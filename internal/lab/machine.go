@@ -1,0 +1,290 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Clock says what a guest's time is.
+type Clock string
+
+const (
+	// Icount counts instructions: deterministic, and the only clock whose
+	// latencies are worth anything. One instruction takes 4 ns.
+	Icount Clock = "icount"
+	// Host is the host's time with one thread per CPU: for functional checks
+	// on several CPUs.
+	Host Clock = "host"
+	// KVM is the host's time and processor.
+	KVM Clock = "kvm"
+)
+
+// A Machine describes a virtual machine.
+type Machine struct {
+	Arch     Arch   `json:"arch"`
+	Clock    Clock  `json:"clock"`
+	CPUs     int    `json:"cpus"`
+	MemoryMB int    `json:"memory_mb"`
+	Kernel   string `json:"kernel"`           // file on the host
+	Append   string `json:"append,omitempty"` // more words for the kernel's command line
+
+	initrd  string
+	console *os.File // terminal for an interactive console, or nil
+}
+
+// Check refuses machines that are known not to work, and says what would.
+func (m *Machine) Check() error {
+	switch {
+	case m.Clock != Icount && m.Clock != Host && m.Clock != KVM:
+		return fmt.Errorf("unknown clock %q; use icount, host or kvm", m.Clock)
+	case m.CPUs < 1 || m.CPUs > 64:
+		return fmt.Errorf("%d CPUs; use 1 to 64", m.CPUs)
+	case m.MemoryMB < 256:
+		return fmt.Errorf("%d MB of memory; the guest needs at least 256", m.MemoryMB)
+	case m.Arch == AMD64 && m.Clock == Icount && m.CPUs > 1:
+		return errors.New("amd64 with several CPUs hangs in boot under the icount clock; use -cpus 1, or -arch arm64, or -clock host")
+	case m.Clock == KVM && m.Arch != Native():
+		return fmt.Errorf("KVM runs %s guests only on this host", Native())
+	}
+	return nil
+}
+
+// qemu returns the name of the emulator.
+func (m *Machine) qemu() string {
+	if m.Arch == ARM64 {
+		return "qemu-system-aarch64"
+	}
+	return "qemu-system-x86_64"
+}
+
+func (m *Machine) qemuPackage() string {
+	if m.Arch == ARM64 {
+		return "qemu-system-arm"
+	}
+	return "qemu-system-x86"
+}
+
+// EnsureQEMU finds the emulator and, if install is set and it is missing,
+// installs Debian's package, for which it needs to be root or have sudo
+// without a password.
+func (m *Machine) EnsureQEMU(ctx context.Context, install bool, w io.Writer) error {
+	if _, err := exec.LookPath(m.qemu()); err == nil {
+		return nil
+	}
+	argv := []string{"apt-get", "-q", "-y", "-oDPkg::Lock::Timeout=300", "install", "--no-install-recommends", m.qemuPackage()}
+	how := "install it with: apt-get install " + m.qemuPackage()
+	if !install {
+		return fmt.Errorf("%s is not on PATH; %s", m.qemu(), how)
+	}
+	if os.Geteuid() != 0 {
+		argv = append([]string{"sudo", "-n"}, argv...)
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("%s is not on PATH and this is no Debian system; install QEMU 7 or newer", m.qemu())
+	}
+	fmt.Fprintf(w, "lab: installing %s\n", m.qemuPackage())
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		last := out[bytes.LastIndexByte(bytes.TrimSpace(out), '\n')+1:]
+		return fmt.Errorf("installing %s: %v: %s; as root, %s", m.qemuPackage(), err, bytes.TrimSpace(last), how)
+	}
+	_, err = exec.LookPath(m.qemu())
+	return err
+}
+
+// args returns the emulator's arguments. Line is where records come out,
+// monitor a socket for questions.
+func (m *Machine) args(line, monitor string) []string {
+	console, record := "ttyS0", "ttyS1"
+	cpu := "max"
+	a := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"}
+	if m.Arch == ARM64 {
+		console, record = "ttyAMA0", "ttyS0"
+		a = append(a, "-machine", "virt,gic-version=3")
+		cpu = "cortex-a72"
+	}
+	switch m.Clock {
+	case Icount:
+		// sleep=off: idle time is skipped, not waited for. A fixed date and
+		// seed make one boot like the next.
+		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=2,sleep=off", "-rtc", "base=2026-06-01T00:00:00,clock=vm", "-seed", "1")
+	case Host:
+		a = append(a, "-accel", "tcg,thread=multi")
+	case KVM:
+		a = append(a, "-accel", "kvm")
+		cpu = "host"
+	}
+	a = append(a, "-cpu", cpu, "-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.MemoryMB),
+		"-chardev", "stdio,id=console,signal="+map[bool]string{true: "off", false: "on"}[m.console != nil],
+		"-serial", "chardev:console",
+		"-chardev", "file,id=line,path="+line)
+	if m.Arch == ARM64 {
+		a = append(a, "-device", "pci-serial,chardev=line")
+	} else {
+		a = append(a, "-serial", "chardev:line")
+	}
+	words := []string{
+		"console=" + console, "lab.line=" + record,
+		// Warnings reach the console ("RT throttling activated" is one), and
+		// an oops is the end.
+		"loglevel=5", "printk.time=1", "panic=-1", "oops=panic",
+	}
+	if m.Clock == Icount {
+		words = append(words, "nokaslr", "norandmaps")
+	}
+	if m.Append != "" {
+		words = append(words, m.Append)
+	}
+	return append(a, "-monitor", "unix:"+monitor+",server=on,wait=off",
+		"-kernel", m.Kernel, "-initrd", m.initrd, "-append", strings.Join(words, " "))
+}
+
+// A running is a machine that has been switched on.
+type running interface {
+	console() io.Reader // what the kernel prints; ends with the machine
+	line() io.Reader    // records; ends with the machine
+	ask() string        // asks a machine that hangs where it is; the console may say more
+	kill()              // switches it off, whatever it does
+	wait() error        // waits for its end
+}
+
+// A booter switches machines on. QEMU is one; tests have another.
+type booter interface {
+	boot(m *Machine) (running, error)
+}
+
+type qemuBooter struct{ dir string } // dir for the monitor's socket
+
+type qemuProcess struct {
+	cmd     *exec.Cmd
+	arch    Arch
+	out     io.Reader
+	rec     *os.File
+	monitor string
+	stderr  bytes.Buffer
+	ended   chan struct{}
+	err     error
+	once    sync.Once
+	group   bool
+}
+
+func (b qemuBooter) boot(m *Machine) (running, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	q := &qemuProcess{arch: m.Arch, rec: r, monitor: filepath.Join(b.dir, "monitor"), ended: make(chan struct{}), group: m.console == nil}
+	q.cmd = exec.Command(m.qemu(), m.args("/dev/fd/3", q.monitor)...)
+	q.cmd.ExtraFiles = []*os.File{w}
+	q.cmd.Stderr = &q.stderr
+	if m.console != nil {
+		q.cmd.Stdin = m.console
+	}
+	out, cw, err := os.Pipe()
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	defer cw.Close()
+	q.cmd.Stdout, q.out = cw, out
+	// A group of its own can be killed as a whole; on a terminal it would be
+	// stopped for reading. If this process dies, the machine goes with it.
+	q.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: q.group, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// The death signal is tied to the thread that started the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := q.cmd.Start()
+		started <- err
+		if err == nil {
+			q.err = q.cmd.Wait()
+			close(q.ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		r.Close()
+		out.Close()
+		return nil, fmt.Errorf("%s: %v", m.qemu(), err)
+	}
+	return q, nil
+}
+
+func (q *qemuProcess) console() io.Reader { return q.out }
+func (q *qemuProcess) line() io.Reader    { return q.rec }
+
+func (q *qemuProcess) wait() error {
+	<-q.ended
+	if q.err == nil {
+		return nil
+	}
+	msg := strings.TrimSpace(q.stderr.String())
+	if msg == "" {
+		return fmt.Errorf("%s: %v", filepath.Base(q.cmd.Path), q.err)
+	}
+	return fmt.Errorf("%s", strings.ReplaceAll(msg, "\n", "; "))
+}
+
+func (q *qemuProcess) kill() {
+	q.once.Do(func() {
+		if q.group {
+			syscall.Kill(-q.cmd.Process.Pid, syscall.SIGKILL)
+		} else {
+			q.cmd.Process.Kill()
+		}
+	})
+}
+
+// ask stops at nothing: whatever fails, there is just less to tell.
+func (q *qemuProcess) ask() string {
+	c, err := net.DialTimeout("unix", q.monitor, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(c, "info registers -a\n")
+	var b bytes.Buffer
+	buf := make([]byte, 4096)
+	// The prompt comes once at connection and once after the answer.
+	for bytes.Count(b.Bytes(), []byte("(qemu) ")) < 2 {
+		n, err := c.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	if q.arch == AMD64 {
+		// The kernel panics on an NMI of unknown source, naming the task.
+		io.WriteString(c, "nmi\n")
+		c.Read(buf)
+	}
+	var at []string
+	for _, l := range strings.Split(b.String(), "\n") {
+		l = strings.TrimSpace(l)
+		if strings.HasPrefix(l, "CPU#") || strings.HasPrefix(l, "RIP=") || strings.HasPrefix(l, "PC=") || strings.HasPrefix(l, " PC=") || strings.HasPrefix(l, "PSTATE=") {
+			at = append(at, l)
+		}
+	}
+	return strings.Join(at, "; ")
+}
