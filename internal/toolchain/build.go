@@ -121,6 +121,14 @@ func VersionFile(pin *upstream.Pin) []byte {
 //	cache/dist/NAME/  distpack's archives
 //	cache/log/NAME    what make.bash printed
 func Build(ctx context.Context, o Options) (*Result, error) {
+	r, err := build(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil, errors.New("interrupted; run the same command again")
+	}
+	return r, err
+}
+
+func build(ctx context.Context, o Options) (*Result, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("rtgo is built on Linux only, this is %s", runtime.GOOS)
 	}
@@ -207,12 +215,20 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	}
 
 	// The lock makes whatever is in the work directory a leftover of an
-	// interrupted build.
-	work := filepath.Join(out, "cache", "work")
-	if _, err := os.Stat(work); err == nil {
-		o.Logf("removing what an interrupted build left in %s", work)
+	// interrupted build. Its compilers may still run if it was killed, so
+	// each build has a directory of its own.
+	works := filepath.Join(out, "cache", "work")
+	if left, _ := os.ReadDir(works); len(left) > 0 {
+		o.Logf("removing what an interrupted build left in %s", works)
+		if err := os.RemoveAll(works); err != nil {
+			o.Logf("cannot remove all of it: %v", err)
+		}
 	}
-	if err := os.RemoveAll(work); err != nil {
+	if err := os.MkdirAll(works, 0o777); err != nil {
+		return nil, err
+	}
+	work, err := os.MkdirTemp(works, "")
+	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
@@ -365,7 +381,7 @@ func makeGo(ctx context.Context, o *Options, goroot string, boot *Bootstrap, log
 	pw.Close()
 	tail := <-done
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted; run the same command again")
+		return ctx.Err()
 	}
 	if err != nil {
 		for _, line := range tail {

@@ -288,8 +288,8 @@ func TestBadInput(t *testing.T) {
 			if got := w.goroots(); len(got) > 0 {
 				t.Errorf("left %v", got)
 			}
-			if _, err := os.Stat(filepath.Join(w.opts.Out, "cache", "work")); err == nil {
-				t.Error("left its work directory")
+			if left, _ := os.ReadDir(filepath.Join(w.opts.Out, "cache", "work")); len(left) > 0 {
+				t.Errorf("left its work directory: %v", left)
 			}
 		})
 	}
@@ -323,7 +323,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatalf("interrupted build left %v", got)
 	}
 	// What kill -9 leaves: a work directory, even a half-unpacked GOROOT in it.
-	write(t, w.opts.Out, map[string]string{"cache/work/go/VERSION": "x", "cache/work/git/HEAD": "x", "cache/work/stage/go/bin/go": "x"})
+	write(t, w.opts.Out, map[string]string{"cache/work/1/go/VERSION": "x", "cache/work/1/git/HEAD": "x", "cache/work/1/stage/go/bin/go": "x"})
 	os.Unsetenv("RTGO_TEST_HANG")
 	r := w.build()
 	if !r.Fresh {
