@@ -583,3 +583,38 @@ func TestGuard(t *testing.T) {
 		t.Errorf("GOEXPERIMENT=nort built a guarded program:\n%s", out)
 	}
 }
+
+// TestModuleGuards tests the guards of the module rtgo.dev/rtgo/rt: require
+// fails the build under stock Go, warn prints a line when the program starts.
+func TestModuleGuards(t *testing.T) {
+	r := rtgo(t)
+	s := stock(t, r)
+	rt, err := filepath.Abs(filepath.Join("..", "..", "rt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := os.ReadFile(filepath.Join(rt, "go.sum"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod := "module example.com/m\n\ngo 1.26.0\n\nrequire rtgo.dev/rtgo/rt v0.0.0\n\nrequire golang.org/x/sys v0.49.0 // indirect\n\nreplace rtgo.dev/rtgo/rt => " + rt + "\n"
+	prog := func(guard string) string {
+		return module(t, "go.mod", mod, "go.sum", string(sums), "main.go", printVersion, "guard.go", "package main\n\nimport _ \"rtgo.dev/rtgo/rt/"+guard+"\"\n")
+	}
+	rtgoEnv, stockEnv := env(withPath(r.bin(""))), env(withPath(s.bin("")), "GOTOOLCHAIN=local")
+
+	dir := prog("require")
+	if got := run(t, dir, rtgoEnv, "go", "run", "."); got != r.version {
+		t.Errorf("under rtgo, a program with rt/require printed %q, want %q", got, r.version)
+	}
+	if out, err := try(dir, stockEnv, "go", "build", "."); err == nil || !strings.Contains(out, "rtgo") {
+		t.Errorf("stock Go built a program with rt/require, or did not say why not: %v\n%s", err, out)
+	}
+	dir = prog("warn")
+	if got := run(t, dir, rtgoEnv, "go", "run", "."); got != r.version {
+		t.Errorf("under rtgo, a program with rt/warn printed %q, want %q", got, r.version)
+	}
+	if got := run(t, dir, stockEnv, "go", "run", "."); !strings.Contains(got, "not by rtgo") || !strings.HasSuffix(got, s.version) {
+		t.Errorf("under stock Go, a program with rt/warn printed %q", got)
+	}
+}
