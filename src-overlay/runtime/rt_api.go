@@ -107,3 +107,43 @@ func rt_mutexTryLock(m *rtMutex) bool { return m.tryLock() }
 
 //go:linkname rt_mutexUnlock runtime/rt.mutexUnlock
 func rt_mutexUnlock(m *rtMutex) { m.unlock() }
+
+//go:linkname rt_critical runtime/rt.critical
+func rt_critical(ns int64) {
+	if pp := getg().m.rt.p.ptr(); pp != nil {
+		pp.rt.critical = nanotime() + ns
+	}
+}
+
+// rtRunStats is runtime/rt.RuntimeStats.
+type rtRunStats struct {
+	stops, forced, waitTotal, waitMax, boosts, reports uint64
+}
+
+//go:linkname rt_readRuntime runtime/rt.readRuntime
+func rt_readRuntime(s *rtRunStats) {
+	s.stops = rtSlack.stops.Load()
+	s.forced = 0
+	for i := range rtSlack.forced {
+		s.forced += rtSlack.forced[i].Load()
+	}
+	s.waitTotal = uint64(rtSlack.waited.Load())
+	s.waitMax = uint64(rtSlack.max.Load())
+	s.boosts = rtWatch.boosts.Load()
+	s.reports = rtWatch.reports.Load()
+}
+
+//go:linkname rt_setWatchdog runtime/rt.setWatchdog
+func rt_setWatchdog(ns int64) int64 {
+	if ns <= 0 {
+		ns = -1
+	}
+	old := rtWatch.limit.Swap(ns)
+	switch {
+	case old == 0:
+		return rtWatchLimit
+	case old < 0:
+		return 0
+	}
+	return old
+}

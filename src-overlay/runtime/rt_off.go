@@ -15,8 +15,9 @@ const rtOn = false
 // The generic ones have parameters whose types some platforms lack.
 
 type (
-	mRT struct{}
-	pRT struct{}
+	mRT       struct{}
+	pRT       struct{}
+	rtMutexPI struct{}
 )
 
 func rtReserved(pp *p) bool             { return false }
@@ -27,7 +28,7 @@ func rtForeignP(pp *p, mp *m) bool      { return false }
 func rtDetach()                         {}
 func rtAttach(nprocs int32)             {}
 func rtStopPs()                         {}
-func rtStartPs()                        {}
+func rtStartPs(w worldStop)             {}
 func rtForEachP(fn func(*p))            {}
 func rtEnterSyscall(mp *m) bool         { return false }
 func rtEnterSyscallSlow()               {}
@@ -56,3 +57,10 @@ func rtNoSweep() bool                   { return false }
 func rtGCStart(trigger gcTrigger) bool  { return false }
 func rtForceGC()                        {}
 func rtNoShrink(gp *g) bool             { return false }
+
+const rtSlackForEachP = stwUnknown
+
+func rtSlackLock(reason stwReason) { lock(&sched.lock) }
+
+func rtLock2(l *mutex)   {}
+func rtUnlock2(l *mutex) {}

@@ -130,6 +130,8 @@ type pRT struct {
 	tid  uint32
 	gp   guintptr // the goroutine that entered
 
+	critical int64    // no stop before this time (runtime/rt.Critical)
+	room     int64    // how long it sleeps until then
 	release  int64    // the next release, if it sleeps until a known time; else 0
 	readyAt  int64    // when it was made ready, for its lateness
 	running  uint32   // 0 while released
@@ -167,6 +169,7 @@ var rtSched struct {
 	// attached is the length of allp beyond gomaxprocs.
 	attached int32
 
+	active    uint32       // ntask, to be read without the lock
 	stopTID   uint32       // thread of the stop in progress; under sched.lock
 	nparked   atomic.Int32 // Ms parked in place, which checkdead counts as idle
 	threshold atomic.Int64 // dispatch lateness that counts as late, ns

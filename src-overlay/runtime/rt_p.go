@@ -175,9 +175,10 @@ func rtStopPs() {
 	}
 }
 
-// rtStartPs gives the reserved Ps back after a stop. The thread is the one
+// rtStartPs gives the reserved Ps back after the stop w. The thread is the one
 // that stopped the world: its m.preemptoff or m.locks kept it.
-func rtStartPs() {
+func rtStartPs(w worldStop) {
+	rtSlackDone(w.reason, nanotime()-w.startedStopping)
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()

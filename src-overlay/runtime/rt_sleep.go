@@ -47,6 +47,7 @@ func rtSleep(gp *g, ns int64) bool {
 func rtSleepUntil(when int64) {
 	mp := getg().m
 	pp := mp.rt.p.ptr()
+	pp.rt.room = max(0, when-nanotime())
 	pp.rt.release = when
 	rtNanosleep(when)
 	pp.rt.release = 0

@@ -142,6 +142,7 @@ func rtGetP() *p {
 			rtSched.spare = pp.rt.free
 			rtSched.taskgen++
 			rtSched.ntask++
+			atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 			pp.rt.task = rtSched.taskgen
 			unlock(&sched.lock)
 			return pp
@@ -157,6 +158,7 @@ func rtPutPLocked(pp *p) {
 	pp.rt.free = rtSched.spare
 	rtSched.spare.set(pp)
 	rtSched.ntask--
+	atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 }
 
 // rtEnter makes the calling goroutine real-time.
@@ -181,7 +183,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	pp.rt.m.set(gp.m)
 	pp.rt.gp.set(gp)
 	pp.rt.wake = rtWakeNone
-	pp.rt.release, pp.rt.readyAt = 0, 0
+	pp.rt.release, pp.rt.readyAt, pp.rt.critical = 0, 0, 0
 	pp.rt.pollpd = nil
 	pp.rt.cause = rtCauseKernel
 	rtSched.threshold.CompareAndSwap(0, rtDefaultThreshold)

@@ -41,6 +41,7 @@ const (
 	rtWatchStarved = 2 * rtWatchPeriod
 	rtWatchBoost   = 20 * rtWatchPeriod
 	rtWatchMargin  = 100 * 1000
+	rtWatchLimit   = 1000 * 1000 * 1000 // unless the program sets another
 )
 
 var rtWatch struct {
@@ -222,7 +223,7 @@ func rtWatchSleep() {
 func rtWatchHogs(now int64, starved bool) {
 	limit := rtWatch.limit.Load()
 	if limit == 0 {
-		limit = 1e9
+		limit = rtWatchLimit
 	}
 	for _, pp := range rtSched.ps {
 		w := &pp.rt.watch

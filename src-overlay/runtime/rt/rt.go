@@ -117,6 +117,31 @@ func ReadStats(task uint64, s *Stats) bool { return readStats(task, s) }
 // previous value. 0 counts none. The default is 100 µs.
 func SetThreshold(ns int64) int64 { return setThreshold(ns) }
 
+// Critical asks that no stop-the-world and no safepoint function begins in
+// the next ns nanoseconds. It is a request: after 10 ms of waiting for a
+// good moment a stop begins anyway, and is counted as forced. On an ordinary
+// goroutine it does nothing.
+func Critical(ns int64) { critical(ns) }
+
+// SetWatchdog sets how long, in nanoseconds, a real-time goroutine may keep
+// every ordinary thread from running before it is reported on standard error
+// with its stack, and returns the previous value. 0 reports none. The default
+// is one second.
+func SetWatchdog(ns int64) int64 { return setWatchdog(ns) }
+
+// RuntimeStats are counters of the process.
+type RuntimeStats struct {
+	Stops     uint64 // stops and safepoint rounds begun while tasks existed
+	Forced    uint64 // of these, begun without slack after the bound
+	WaitTotal uint64 // time that these waited for slack, ns
+	WaitMax   uint64 // the longest of these waits, ns
+	Boosts    uint64 // times that the watchdog found sysmon starved
+	Reports   uint64 // goroutines that the watchdog reported
+}
+
+// ReadRuntime fills s.
+func ReadRuntime(s *RuntimeStats) { readRuntime(s) }
+
 // A Mutex is a lock with priority inheritance (FUTEX_LOCK_PI). Its zero
 // value is unlocked. See rtgo.dev/rtgo/rt.Mutex.
 type Mutex struct {
@@ -172,3 +197,12 @@ func mutexTryLock(m *Mutex) bool
 
 //go:linkname mutexUnlock
 func mutexUnlock(m *Mutex)
+
+//go:linkname critical
+func critical(ns int64)
+
+//go:linkname readRuntime
+func readRuntime(s *RuntimeStats)
+
+//go:linkname setWatchdog
+func setWatchdog(ns int64) int64

@@ -2,18 +2,16 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
 package sync
 
-import "internal/goexperiment"
+// rtMutexPI is what runtime.mutex holds before its key.
+type rtMutexPI struct{ _ uintptr }
 
 // rtProcs returns how many Ps may call Pool's methods beyond GOMAXPROCS:
 // those reserved for real-time goroutines.
-func rtProcs() int {
-	if goexperiment.RT {
-		return runtime_rtProcs()
-	}
-	return 0
-}
+func rtProcs() int { return runtime_rtProcs() }
 
 // Implemented in runtime (rt_p.go).
 func runtime_rtProcs() int

@@ -1,0 +1,141 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Slack: stops and safepoints between the releases of real-time goroutines.
+//
+// Whoever stops the world, or runs forEachP, first looks at each real-time
+// goroutine. It is in one of three states:
+//
+//   - running: a stop would preempt it. Not now.
+//   - sleeping until a known time: a stop may begin if it is expected to end
+//     before that.
+//   - waiting for something else (a channel, a descriptor, a lock, a system
+//     call): nobody knows when it goes on, so it is not waited for. (Treating
+//     it as running delayed every stop by the whole bound.)
+//
+// A critical window (runtime/rt.Critical) counts as running until it ends.
+// How long a stop takes is learned for each reason from measured stops, those
+// before the first task included: a maximum that decays by 1/64 per stop. If
+// that is longer than a task ever sleeps, no moment is good enough, and the
+// best one, when the task has just gone to sleep, is taken. The check is made before taking
+// sched.lock and again with it held, since the initiator is an ordinary
+// thread that may lose the CPU in between. After rtSlackBound it goes on
+// anyway, and the stop is counted as forced.
+//
+// With no real-time goroutine this is one comparison.
+
+package runtime
+
+import "internal/runtime/atomic"
+
+const (
+	// rtSlackBound is the longest that a stop waits for slack, ns.
+	rtSlackBound = 10 * 1000 * 1000
+
+	// rtSlackMargin is added to what a stop is expected to take, for the
+	// initiator's own way to it, ns.
+	rtSlackMargin = 30 * 1000
+
+	// rtSlackPoll is how often a running goroutine is looked at again, ns.
+	rtSlackPoll = 50 * 1000
+
+	// rtSlackNeed is what forEachP needs, ns.
+	rtSlackNeed = 50 * 1000
+
+	// rtSlackUnknown is what a stop is expected to take if none for its
+	// reason has been measured, ns.
+	rtSlackUnknown = 400 * 1000
+
+	// rtSlackForEachP stands for forEachP among the reasons of stops.
+	rtSlackForEachP = stwReason(31)
+)
+
+// rtSlack is written with worldsema held.
+var rtSlack struct {
+	est    [32]int64 // expected length by reason, ns
+	stops  atomic.Uint64
+	forced [32]atomic.Uint64
+	waited atomic.Int64 // ns, all
+	max    atomic.Int64 // ns, the longest
+}
+
+// rtSlackAt reports whether something that takes need may begin now, and if
+// not, when to look again.
+//
+//go:nosplit
+func rtSlackAt(now, need int64) (ok bool, again int64) {
+	ok = true
+	for _, pp := range rtSched.ps {
+		if pp.rt.task == 0 {
+			continue
+		}
+		if c := pp.rt.critical; c > now {
+			ok = false
+			again = max(again, min(c, now+rtSlackPoll))
+			continue
+		}
+		if pp.rt.running != 0 {
+			ok = false
+			again = max(again, now+rtSlackPoll)
+			continue
+		}
+		// A stop that is expected to take longer than the task ever
+		// sleeps begins right after it has gone to sleep.
+		if r := pp.rt.release; r != 0 && r < now+min(need, pp.rt.room-pp.rt.room/8) {
+			ok = false
+			again = max(again, max(r, now)+rtSlackPoll)
+		}
+	}
+	return ok, again
+}
+
+// rtSlackLock takes sched.lock to begin a stop for the given reason, or
+// rtSlackForEachP, when there is slack for it.
+func rtSlackLock(reason stwReason) {
+	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
+		lock(&sched.lock)
+		return
+	}
+	need := int64(rtSlackNeed)
+	if reason != rtSlackForEachP {
+		if need = rtSlack.est[reason]; need == 0 {
+			need = rtSlackUnknown
+		}
+	}
+	need += rtSlackMargin
+	start := nanotime()
+	for {
+		now := nanotime()
+		ok, again := rtSlackAt(now, need)
+		if now-start > rtSlackBound {
+			rtSlack.forced[reason].Add(1)
+			lock(&sched.lock)
+			break
+		}
+		if ok {
+			lock(&sched.lock)
+			if ok, _ = rtSlackAt(nanotime(), need); ok {
+				break
+			}
+			unlock(&sched.lock)
+			continue
+		}
+		usleep(uint32(max(again-now, 1000) / 1000))
+	}
+	rtSlack.stops.Add(1)
+	if w := nanotime() - start; w > 0 {
+		rtSlack.waited.Add(w)
+		if w > rtSlack.max.Load() {
+			rtSlack.max.Store(w)
+		}
+	}
+}
+
+// rtSlackDone learns from a stop for the given reason that took ns.
+func rtSlackDone(reason stwReason, ns int64) {
+	est := rtSlack.est[reason]
+	rtSlack.est[reason] = max(ns, est-est/64)
+}
