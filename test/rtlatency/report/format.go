@@ -60,14 +60,14 @@ func (f *Figure) RatioText() string {
 	if f == nil || f.Ratio == nil {
 		return ""
 	}
+	s := f.Bound
 	switch q := *f.Ratio; {
-	case q >= 99.5:
-		return thousands(int64(math.Round(q))) + "×"
 	case q >= 9.95:
-		return strconv.FormatFloat(q, 'f', 0, 64) + "×"
+		s += thousands(int64(math.Round(q)))
 	default:
-		return strconv.FormatFloat(q, 'f', 2, 64) + "×"
+		s += strconv.FormatFloat(q, 'f', 2, 64)
 	}
+	return s + "×"
 }
 
 // span formats a duration for people.

@@ -139,7 +139,15 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	return err
 }
 
+// when tells when was measured. A simulated machine has a calendar of its
+// own, which starts anywhere; then only the end is known.
 func (r *Report) when() string {
+	if slices.ContainsFunc(r.Run.Environments, func(e result.Environment) bool { return e.Simulated }) {
+		if r.End.IsZero() {
+			return ""
+		}
+		return r.End.UTC().Format("2006-01-02 15:04 UTC")
+	}
 	if r.Start.IsZero() {
 		return ""
 	}

@@ -119,6 +119,10 @@ type Figure struct {
 	// Over: beyond the histogram; NS is its end, the value is larger.
 	Over bool `json:"over,omitempty"`
 
+	// Bound is "≥" or "≤" where the ratio of a maximum is only that, because
+	// the other side had more than twice the samples.
+	Bound string `json:"ratio_bound,omitempty"`
+
 	whole bool // measured in whole microseconds
 }
 
@@ -341,7 +345,7 @@ func (p *Panel) addControls(c *Case) {
 	var seen []*result.Control
 	for _, m := range c.ms {
 		k := m.Control
-		if k == nil || len(k.Threads) == 0 || slices.ContainsFunc(seen, func(o *result.Control) bool { return sameControl(o, k) }) {
+		if k == nil || len(k.Threads) == 0 || c.Group == "cyclictest" || slices.ContainsFunc(seen, func(o *result.Control) bool { return sameControl(o, k) }) {
 			continue
 		}
 		seen = append(seen, k)
@@ -474,11 +478,26 @@ func (p *Panel) ratios(c *Case) {
 			q := float64(f.NS) / float64(rf[i].NS)
 			f.Ratio = &q
 			any = true
+			if i == len(rf)-1 {
+				f.Bound = boundOf(r.Samples+r.Missed, ref.Samples+ref.Missed)
+			}
 		}
 	}
 	if any {
 		p.Reference = ref.Label
 	}
+}
+
+// boundOf tells what the ratio of two maxima says about the programs: one of
+// many more samples has had many more chances.
+func boundOf(n, ref uint64) string {
+	switch {
+	case 2*n < ref:
+		return "≥"
+	case n > 2*ref:
+		return "≤"
+	}
+	return ""
 }
 
 // comparesWorst reports whether the rare latencies of e belong to the

@@ -270,6 +270,19 @@ func TestControlIsReference(t *testing.T) {
 	}
 }
 
+// TestBoundedRatio: a maximum of few samples bounds the ratio from below.
+func TestBoundedRatio(t *testing.T) {
+	for n, want := range map[int]string{1000: "≥2.00×", 15000: "2.00×", 60000: "≤2.00×"} {
+		run := &result.Run{Version: result.Version, Environments: []result.Environment{{ID: "lab", Simulated: true}}}
+		run.Measurements = append(run.Measurements,
+			measurement("lab", result.RTGo, "handover/chan", thread(stats(14e3, 40e3+1, n, 0))),
+			measurement("lab", result.C, "handover/chan", thread(stats(13e3, 20e3+1, 20000, 0))))
+		if got := find(t, newReport(t, run), "lab", "handover/chan", 0, kindRTGo).Max.RatioText(); got != want {
+			t.Errorf("%d samples to 20000: %s, want %s", n, got, want)
+		}
+	}
+}
+
 func TestBootsAreNotMixed(t *testing.T) {
 	dir := t.TempDir()
 	var files []string

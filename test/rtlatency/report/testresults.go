@@ -129,7 +129,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 			if m.Env != e.ID {
 				continue
 			}
-			if s.Timestamp == "" && !m.Start.IsZero() {
+			if s.Timestamp == "" && !m.Start.IsZero() && !e.Simulated {
 				s.Timestamp = m.Start.UTC().Format("2006-01-02T15:04:05")
 			}
 			c := junitCase{Name: testName(m), Classname: e.ID + "." + m.Group, Time: seconds(m.Duration), Out: figuresLine(m)}
