@@ -30,7 +30,8 @@ load that allocates, and prints both latencies.
 With --unpatched it builds upstream as it is. --compare-upstream then reports,
 file by file, whether the result is what upstream published, bit for bit.
 --compare-second builds a second time, in another directory, and compares
-everything. The exit code is 1 if a comparison fails.
+everything; a build that is in that directory already is taken as it is,
+unless --force is given. The exit code is 1 if a comparison fails.
 
 Examples:
 	./build.sh
@@ -140,7 +141,7 @@ func compareBuilds(ctx context.Context, o toolchain.Options, r *toolchain.Result
 				return nil, fmt.Errorf("--compare-second %s is the output directory itself; name another", second)
 			}
 		}
-		o.Out, o.Force = second, true
+		o.Out = second
 		o.Logf("second build, in %s", second)
 		b, err := toolchain.Build(ctx, o)
 		if err != nil {
