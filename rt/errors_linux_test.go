@@ -33,7 +33,7 @@ func wantError(err, kind error, words ...string) {
 }
 
 func noneRT() {
-	bad := realtimeThreads()
+	bad := leftRealtime()
 	check(len(bad) == 0, "real-time threads after a failure: %v", bad)
 }
 
@@ -191,7 +191,7 @@ func init() {
 		check(err == nil, "%v", err)
 		for _, th := range threads() {
 			var s unix.CPUSet
-			if unix.SchedGetaffinity(th.tid, &s) == nil && s != set && th.name != "rtwatch" {
+			if unix.SchedGetaffinity(th.tid, &s) == nil && s != set && th.name != watchdogName {
 				check(false, "thread %v has another affinity afterwards", th)
 			}
 		}

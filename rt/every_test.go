@@ -76,33 +76,55 @@ func TestEvery(t *testing.T) {
 	})
 }
 
+// A body that takes too long gets the most recent release at once, and is
+// told what it has missed.
 func TestEveryOverrun(t *testing.T) {
 	const period = 20 * time.Millisecond
 	realtime(t, func() {
-		i := 0
-		var end time.Time
+		var prev Cycle
+		var end time.Time // of the body before
+		missed, overruns := 0, 0
+		turn := 0
 		for c := range Every(period) {
-			switch i++; i {
+			now := time.Now()
+			late := end.Sub(c.Release) // of that body, if positive
+			if turn > 0 {
+				switch {
+				case c.N != prev.N+1+c.Missed || !c.Release.Equal(prev.Release.Add(time.Duration(c.N-prev.N)*period)):
+					t.Errorf("after %+v comes %+v", prev, c)
+				case late > 0 && c.Overrun < late || c.Overrun > 0 && c.Overrun > now.Sub(c.Release):
+					t.Errorf("overrun %v, but the body ended %v after the release and this one began %v after it", c.Overrun, late, now.Sub(c.Release))
+				case c.Overrun >= period:
+					t.Errorf("overrun %v: there is a more recent release", c.Overrun)
+				case c.Missed > 0 && c.Overrun == 0:
+					t.Errorf("%d missed without overrun", c.Missed)
+				}
+			} else if c.N != 1 || c.Overrun != 0 || c.Missed != 0 {
+				t.Errorf("first cycle %+v", c)
+			}
+			missed += int(c.Missed)
+			if c.Overrun > 0 {
+				overruns++
+			}
+			// One cycle in time, one a quarter too long, one that takes 3.25
+			// periods from its release.
+			switch turn++; turn % 3 {
 			case 1:
-				if c.N != 1 || c.Overrun != 0 || c.Missed != 0 {
-					t.Errorf("first cycle %+v", c)
-				}
-				time.Sleep(time.Until(c.Release.Add(period + period/4)))
-				end = time.Now()
-			case 2: // at once, a quarter late
-				if c.N != 2 || c.Missed != 0 || c.Overrun < period/4 || time.Since(end) > period/2 {
-					t.Errorf("after an overrun: %+v, began %v after the end of the body", c, time.Since(end))
-				}
-				time.Sleep(time.Until(c.Release.Add(3*period + period/4)))
-			case 3: // 3 and 4 are missed
-				if c.N != 5 || c.Missed != 2 || c.Overrun < period/4 || c.Lateness < c.Overrun {
-					t.Errorf("after a long overrun: %+v", c)
-				}
-			case 4:
-				if c.N != 6 || c.Missed != 0 || c.Overrun != 0 {
-					t.Errorf("after catching up: %+v", c)
-				}
-				return
+				SleepUntil(c.Release.Add(period + period/4))
+			case 2:
+				SleepUntil(c.Release.Add(3*period + period/4))
+			}
+			if turn == 9 {
+				break
+			}
+			prev, end = c, time.Now()
+		}
+		if overruns < 5 || missed < 3*2 {
+			t.Errorf("%d overruns, %d missed, want at least 5 and 6", overruns, missed)
+		}
+		if task := Self(); task != nil {
+			if s := task.Stats(); s.Cycles != 9 || s.Missed != uint64(missed) || s.Overruns != uint64(overruns) {
+				t.Errorf("stats %d cycles, %d missed, %d overruns, want 9, %d, %d", s.Cycles, s.Missed, s.Overruns, missed, overruns)
 			}
 		}
 	})

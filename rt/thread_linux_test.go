@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func TestRestore(t *testing.T) {
 // noRealtime checks that no thread is real-time.
 func noRealtime(t testing.TB) {
 	t.Helper()
-	if bad := realtimeThreads(); len(bad) > 0 {
+	if bad := leftRealtime(); len(bad) > 0 {
 		t.Errorf("threads left real-time: %v", bad)
 	}
 }
@@ -297,28 +298,46 @@ func TestSetPriority(t *testing.T) {
 // when it is ordinary again.
 func TestSetPriorityRace(t *testing.T) {
 	needRT(t)
-	n := 2000
+	n := 3000
 	if testing.Short() {
-		n = 200
+		n = 300
+	}
+	var current atomic.Pointer[Task]
+	var stop atomic.Bool
+	var changers sync.WaitGroup
+	for i := range 3 {
+		changers.Go(func() {
+			for p := 10; !stop.Load(); p++ {
+				task := current.Load()
+				if task == nil {
+					continue
+				}
+				if err := task.SetPriority(10 + (p+i)%20); err != nil && !errors.Is(err, ErrEnded) {
+					t.Error(err)
+				}
+			}
+		})
 	}
 	for i := range n {
-		task, err := Go(Attr{Priority: 10}, func() {
+		err := Do(Attr{Priority: 10}, func() error {
+			current.Store(Self())
 			for range i % 50 {
 				unix.Getppid()
 			}
+			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for p := 11; ; p = 11 + (p-10)%5 {
-			if err := task.SetPriority(p); errors.Is(err, ErrEnded) {
+		if i%10 == 0 {
+			noRealtime(t)
+			if t.Failed() {
 				break
-			} else if err != nil {
-				t.Fatal(err)
 			}
 		}
-		task.Wait()
 	}
+	stop.Store(true)
+	changers.Wait()
 	noRealtime(t)
 }
 
@@ -461,7 +480,7 @@ func TestNewThreads(t *testing.T) {
 		}
 		for _, th := range l {
 			var set unix.CPUSet
-			if th.tid != unix.Gettid() && th.name != "rtwatch" && unix.SchedGetaffinity(th.tid, &set) == nil && set.Count() == 1 && len(cpusetCPUs()) > 1 {
+			if th.tid != unix.Gettid() && th.name != watchdogName && unix.SchedGetaffinity(th.tid, &set) == nil && set.Count() == 1 && len(cpusetCPUs()) > 1 {
 				t.Errorf("thread %v has the task's affinity", th)
 			}
 		}
@@ -631,7 +650,7 @@ func init() {
 
 func flagged() (l []thread) {
 	for _, th := range threads() {
-		if th.flags&unix.SCHED_FLAG_RESET_ON_FORK != 0 && th.name != "rtwatch" {
+		if th.flags&unix.SCHED_FLAG_RESET_ON_FORK != 0 && th.name != watchdogName {
 			l = append(l, th)
 		}
 	}

@@ -43,11 +43,7 @@ func (t *tester) disturb(stop chan bool) {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
 		case 2, 3:
-			n := 1 + rng.IntN(2*procs+2)
-			runtime.GOMAXPROCS(n)
-			if got := runtime.GOMAXPROCS(0); got != n {
-				t.fail("GOMAXPROCS is %d, was set to %d", got, n)
-			}
+			t.setProcs(1 + rng.IntN(2*procs+2))
 		case 4:
 			pprof.Lookup("goroutine").WriteTo(io.Discard, rng.IntN(3))
 		case 5:
@@ -79,6 +75,16 @@ func (t *tester) disturb(stop chan bool) {
 			debug.SetGCPercent(100)
 			debug.SetMemoryLimit(1<<63 - 1)
 		}
+	}
+}
+
+// setProcs changes GOMAXPROCS. Tasks do not count.
+func (t *tester) setProcs(n int) {
+	t.procs.Lock()
+	defer t.procs.Unlock()
+	runtime.GOMAXPROCS(n)
+	if got := runtime.GOMAXPROCS(0); got != n {
+		t.fail("GOMAXPROCS is %d, was set to %d", got, n)
 	}
 }
 

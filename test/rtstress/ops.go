@@ -775,7 +775,7 @@ func registerRuntime() {
 	})
 	register("gomaxprocs", 1, "runtime.GOMAXPROCS", func(w *worker) {
 		if w.Disturb {
-			runtime.GOMAXPROCS(1 + w.rng.IntN(4))
+			w.setProcs(1 + w.rng.IntN(4))
 		}
 	})
 	register("priority", 20, "change the priority of any task", func(w *worker) {

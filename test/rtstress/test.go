@@ -38,6 +38,7 @@ type tester struct {
 	base    int // goroutines when no worker is busy
 	allCPUs unix.CPUSet
 
+	procs  sync.Mutex // GOMAXPROCS
 	tasks  taskSet
 	shared *shared
 
@@ -148,9 +149,10 @@ func (t *tester) over() bool {
 func (t *tester) check() {
 	t.episode.Lock()
 	defer t.episode.Unlock()
-	// What the last operations started may still be ending.
+	// What the last operations started may still be ending, and the runtime
+	// lends its sysmon a priority for a second when it starves.
 	var what string
-	for range 200 {
+	for range 500 {
 		if what = t.leftover(); what == "" {
 			t.checks.Add(1)
 			return
