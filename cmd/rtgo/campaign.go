@@ -346,6 +346,9 @@ func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string,
 		}
 	}
 	if res.Outcome != lab.OK {
+		if res.Diagnosis != "" {
+			fmt.Fprintln(os.Stderr, res.Diagnosis)
+		}
 		err = fmt.Errorf("%s: %s", res.Outcome, res.Reason)
 	} else if run == nil {
 		err = errors.New("the machine sent no result")

@@ -40,18 +40,20 @@ type problemCase struct {
 var problemCases = []problemCase{
 	{"handoff", "a locked goroutine that blocks gives its P away and must get one back through the ordinary run queue (handoffp, startlockedm)",
 		[]string{"--scenario", "handover/chan-busy", "--load", "cpu"}, []string{"--scenario", "handover/chan"}, nil},
-	{"retake", "a system call longer than a sysmon tick loses the P; a raw one keeps it",
-		[]string{"--scenario", "periodic/nanosleep", "--load", "cpu"}, []string{"--scenario", "periodic/rawnanosleep", "--load", "cpu"}, nil},
+	{"retake", "a system call longer than a sysmon tick loses the P to other goroutines, and its end waits for one",
+		[]string{"--scenario", "periodic/nanosleep", "--load", "cpu"}, []string{"--scenario", "periodic/nanosleep"}, nil},
 	{"time-slice", "run queues are first in, first out, with a slice of 10 ms for each goroutine ahead",
 		[]string{"--scenario", "periodic/sleep", "--load", "cpu:16"}, []string{"--scenario", "periodic/sleep", "--load", "cpu:1"}, nil},
-	{"gc-worker", "collector workers take whole Ps ahead of ready goroutines",
-		[]string{"--scenario", "handover/chan", "--load", "gc"}, []string{"--scenario", "handover/chan"}, nil},
-	{"stop-the-world", "a stop holds the task's P until every thread has reached a safepoint; the task keeps its P otherwise (raw sleep)",
-		[]string{"--scenario", "periodic/rawnanosleep", "--load", "stw:0,alloc"}, []string{"--scenario", "periodic/rawnanosleep"}, nil},
+	{"own-slice", "a task that keeps its P while it sleeps (raw system call) is preempted after 10 ms like any other, and queues behind all",
+		[]string{"--scenario", "periodic/rawnanosleep", "--load", "cpu"}, []string{"--scenario", "periodic/rawnanosleep"}, nil},
+	{"gc-worker", "collector workers run on Ps ahead of ready goroutines",
+		[]string{"--scenario", "periodic/sleep", "--load", "gc"}, []string{"--scenario", "periodic/sleep"}, nil},
+	{"stop-the-world", "a stop takes the task's P until every thread has reached a safepoint (the task keeps its P otherwise)",
+		[]string{"--scenario", "periodic/rawnanosleep", "--load", "stw:0"}, []string{"--scenario", "periodic/rawnanosleep"}, nil},
 	{"assist", "an allocating goroutine is made to work for the collector (second thread: the allocation alone)",
 		[]string{"--scenario", "memory/alloc-cycle", "--load", "alloc"}, []string{"--scenario", "memory/alloc-cycle"}, nil},
-	{"heap-lock", "mheap.lock has no owner and no priority inheritance (second thread: the allocation alone; no collections)",
-		[]string{"--scenario", "memory/alloc-span", "--load", "large:1,cpu"}, []string{"--scenario", "memory/alloc-span"}, []string{"GOGC=off", "GOMEMLIMIT=1GiB"}},
+	{"heap-lock", "mheap.lock has no owner and no priority inheritance (second thread: the allocation alone, which includes assists)",
+		[]string{"--scenario", "memory/alloc-span", "--load", "span,cpu"}, []string{"--scenario", "memory/alloc-span"}, []string{"GOMAXPROCS=8"}},
 	{"lock-inversion", "sync.Mutex has no priority inheritance: who holds it is kept from running by work of medium priority",
 		[]string{"--scenario", "locks/inversion-mutex"}, []string{"--scenario", "locks/inversion-rtmutex"}, nil},
 	{"timers", "the netpoller waits in whole milliseconds (epoll_wait): time.Sleep(50 µs) by an ordinary goroutine",
@@ -149,7 +151,8 @@ func problem(args []string) error {
 			continue
 		}
 		fmt.Printf("%s: %s\n", k.Name, k.Cause)
-		m, err := victim.Run(k, *d)
+		// A livelock needs some ten thousand wake-ups to be met for certain.
+		m, err := victim.Run(k, max(*d, 5*time.Second))
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.Name, err)
 		}

@@ -27,6 +27,7 @@ func init() {
 	register(kind{"syscall", "goroutines", 4, "short and blocking system calls", startSyscall})
 	register(kind{"bigmap", "entries", 1 << 20, "a map of that many entries, updated and rebuilt", startBigMap})
 	register(kind{"large", "MB", 32, "objects of 64 KB to MB, allocated and dropped", startLarge})
+	register(kind{"span", "goroutines", 4, "goroutines that allocate 64 KB objects, each of which takes the heap's lock", startSpan})
 	register(kind{"gosched", "goroutines", 1, "goroutines that only yield", startGosched})
 }
 
@@ -96,6 +97,14 @@ func startChurn(r *Running, n int) error {
 		wg.Wait()
 	})
 	r.info = append(r.info, fmt.Sprintf("churn: %d goroutines start 100 each at a time", n))
+	return nil
+}
+
+func startSpan(r *Running, n int) error {
+	keep := make([][]byte, n)
+	r.each(n, func(i int) { keep[i] = make([]byte, 64<<10) })
+	r.undo = append(r.undo, func() { runtime.KeepAlive(keep) })
+	r.info = append(r.info, fmt.Sprintf("span: %d goroutines allocate 64 KB objects", n))
 	return nil
 }
 

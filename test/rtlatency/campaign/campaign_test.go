@@ -1,0 +1,105 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build linux
+
+package campaign
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rtgo.dev/rtgo/test/rtlatency/result"
+)
+
+func TestChoose(t *testing.T) {
+	var p Plan
+	if err := p.Choose("", "periodic/abs -i250 -t2,handover/chan", []string{"none", "quick", "stw:1000"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Scenarios) != 2 || !slices.Equal(p.Scenarios[0].Flags, []string{"-i250", "-t2"}) {
+		t.Errorf("scenarios %v", p.Scenarios)
+	}
+	if !slices.Equal(p.Loads, []string{"none", "none", "alloc,cpu", "stw:1000"}) {
+		t.Errorf("loads %v", p.Loads)
+	}
+	if err := new(Plan).Choose("moon", "", nil); err == nil || !strings.Contains(err.Error(), "there are smoke") {
+		t.Errorf("unknown set: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := Plan{Programs: Programs{Stock: "x"}, Scenarios: Sets["smoke"], Loads: []string{"none"}, Duration: time.Second, Priority: 80}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for name, f := range map[string]func(p *Plan){
+		"no program":    func(p *Plan) { p.Programs.Stock = "" },
+		"no scenario":   func(p *Plan) { p.Scenarios = nil },
+		"bad scenario":  func(p *Plan) { p.Scenarios = []Item{{Scenario: "x"}} },
+		"bad load":      func(p *Plan) { p.Loads = []string{"x"} },
+		"no duration":   func(p *Plan) { p.Duration = 0 },
+		"high priority": func(p *Plan) { p.Priority = 100 },
+	} {
+		p := good
+		if f(&p); p.Check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Every set names scenarios that exist and takes a C twin once for all
+// scenarios that share it.
+func TestSets(t *testing.T) {
+	for name, s := range Sets {
+		p := Plan{Programs: Programs{Stock: "s", RTGo: "r", CTwin: "c", Cyclictest: "t"}, Scenarios: s, Loads: Loads["full"], Duration: time.Second, Priority: 80}
+		if err := p.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p := Plan{Programs: Programs{Stock: "s", RTGo: "r", CTwin: "c", Cyclictest: "t"}, Loads: []string{"none", "cpu"}, Tolerance: .1,
+		Scenarios: []Item{{Scenario: "periodic/abs"}, {Scenario: "periodic/sleep"}, {Scenario: "periodic/sleep", Flags: []string{"-i100"}}}}
+	// For each load: the control, 3 scenarios by 2 programs, 2 twins; and one
+	// repetition of the control.
+	if n := p.Jobs(); n != 2*(1+3*2+2)+1 {
+		t.Errorf("%d jobs, want 19", n)
+	}
+}
+
+// A program that cannot run, and one whose end is a signal, are outcomes.
+func TestOutcomes(t *testing.T) {
+	for _, c := range []struct{ exe, outcome string }{
+		{"testdata/fails.sh", result.Failed},
+		{"testdata/killed.sh", result.Hang},
+	} {
+		p := &Plan{Programs: Programs{Stock: c.exe}, Scenarios: []Item{{Scenario: "periodic/abs"}}, Loads: []string{"none"}, Duration: time.Millisecond, Priority: 1}
+		r, err := Run(context.Background(), p, io.Discard, func(*result.Run) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Measurements) != 1 || r.Measurements[0].Outcome != c.outcome || r.Measurements[0].Error == "" || r.Measurements[0].Comparable() {
+			t.Errorf("%s: %+v", c.exe, r.Measurements)
+		}
+		if err := r.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	p := &Plan{Programs: Programs{Stock: "testdata/fails.sh", CTwin: "testdata/fails.sh"}, Scenarios: []Item{{Scenario: "periodic/abs"}}, Loads: []string{"cpu"}, Duration: time.Millisecond, Priority: 1}
+	if _, err := Run(context.Background(), p, io.Discard, func(*result.Run) error { return nil }); err == nil || !strings.Contains(err.Error(), "load cpu: it is broken") {
+		t.Errorf("a load that does not start: %v", err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	p := &Plan{Programs: Programs{Stock: "testdata/killed.sh"}, Scenarios: Sets["smoke"], Loads: []string{"none"}, Duration: time.Millisecond, Priority: 1}
+	if _, err := Run(ctx, p, io.Discard, func(*result.Run) error { return nil }); err == nil {
+		t.Error("an interrupted campaign succeeded")
+	}
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "it is broken" >&2
+exit 1
