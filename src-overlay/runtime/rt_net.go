@@ -29,6 +29,19 @@ import (
 	"unsafe"
 )
 
+// rtPollfd is the kernel's struct pollfd.
+type rtPollfd struct {
+	fd      int32
+	events  int16
+	revents int16
+}
+
+const (
+	_POLLIN    = 1
+	_POLLOUT   = 4
+	_POLLRDHUP = 0x2000
+)
+
 // rtPollArm notes what the next park of a real-time goroutine waits for.
 func rtPollArm(pd *pollDesc, mode int32) {
 	mp := getg().m
@@ -48,22 +61,12 @@ func rtPollArm(pd *pollDesc, mode int32) {
 // rtParkPoll waits for the descriptor armed by rtPollArm or for rtWake. The
 // caller owns pp and looks afterwards at what happened; next is the time of
 // the next timer of pp, or 0.
-func rtParkPoll(pp *p, gp *g, next int64) {
+func rtParkPoll(pp *rtP, gp *g, next int64) {
 	pd := pp.rt.pollpd
 	if !atomic.Cas(&pp.rt.wake, rtWakeNone, rtWakePoll) {
 		return
 	}
-	type pollfd struct {
-		fd      int32
-		events  int16
-		revents int16
-	}
-	const (
-		_POLLIN    = 1
-		_POLLOUT   = 4
-		_POLLRDHUP = 0x2000
-	)
-	fds := [2]pollfd{{fd: int32(pd.fd), events: _POLLIN | _POLLRDHUP}, {fd: pp.rt.evfd, events: _POLLIN}}
+	fds := [2]rtPollfd{{fd: int32(pd.fd), events: _POLLIN | _POLLRDHUP}, {fd: pp.rt.evfd, events: _POLLIN}}
 	if pp.rt.pollmode == 'w' {
 		fds[0].events = _POLLOUT
 	}
@@ -122,7 +125,7 @@ func rtParkPoll(pp *p, gp *g, next int64) {
 //
 //go:nosplit
 //go:nowritebarrierrec
-func rtPollWake(pp *p) {
+func rtPollWake(pp *rtP) {
 	one := uint64(1)
 	write(uintptr(pp.rt.evfd), noescape(unsafe.Pointer(&one)), 8)
 }

@@ -10,57 +10,62 @@
 
 package runtime
 
+import "internal/trace/tracev2"
+
 const rtOn = false
 
 // The generic ones have parameters whose types some platforms lack.
 
+// mRT and rtMutexPI are for debuglog_on.go and lockrank_on.go.
 type (
 	mRT       struct{}
-	pRT       struct{}
 	rtMutexPI struct{}
 )
 
-func rtReserved(pp *p) bool             { return false }
-func rtIsM(mp *m) bool                  { return false }
-func rtNumP() int32                     { return 0 }
-func rtTraceID(pp *p) int32             { return pp.id }
-func rtForeignP(pp *p, mp *m) bool      { return false }
-func rtDetach()                         {}
-func rtAttach(nprocs int32)             {}
-func rtStopPs()                         {}
-func rtStartPs(w worldStop)             {}
-func rtForEachP(fn func(*p))            {}
-func rtEnterSyscall(mp *m) bool         { return false }
-func rtEnterSyscallSlow()               {}
-func rtExitSyscall(mp *m)               {}
-func rtReady(gp *g, pp *p) bool         { return false }
-func rtReadyM(gp *g, mp *m) bool        { return false }
-func rtGosched(gp *g, yield bool) bool  { return false }
-func rtHoldsPI(mp *m) bool              { return false }
-func rtInject(q *gQueue)                {}
-func rtDispatch(gp *g) bool             { return false }
-func rtPark() bool                      { return false }
-func rtScanLock(gp *g) bool             { return true }
-func rtScanUnlock()                     {}
-func rtWaitScan(gp *g) bool             { return false }
-func rtYield()                          { osyield() }
-func rtSleep(gp *g, ns int64) bool      { return false }
-func rtPollArm[T any](pd T, mode int32) {}
-func rtNetReady(gp *g, delta *int32) *g { return gp }
-func rtParked() int32                   { return 0 }
-func rtSysmonTick()                     {}
-func rtSigDump[T any](gp *g, c T)       {}
-func rtGoexit()                         {}
-func rtMain()                           {}
-func rtNoAssist(gp *g) bool             { return false }
-func rtNoSweep() bool                   { return false }
-func rtGCStart(trigger gcTrigger) bool  { return false }
-func rtForceGC()                        {}
-func rtNoShrink(gp *g) bool             { return false }
+func rtReserved(pp *p) bool                             { return false }
+func rtIsM(mp *m) bool                                  { return false }
+func rtNumP() int32                                     { return 0 }
+func rtTraceID(pp *p) int32                             { return pp.id }
+func rtTraceArgs(ev tracev2.EventType, args []traceArg) {}
+func rtForeignP(pp *p, mp *m) bool                      { return false }
+func rtDetach()                                         {}
+func rtAttach(nprocs int32)                             {}
+func rtStopPs()                                         {}
+func rtStartPs(w worldStop)                             {}
+func rtForEachP(fn func(*p))                            {}
+func rtEnterSyscall(mp *m) bool                         { return false }
+func rtEnterSyscallSlow()                               {}
+func rtExitSyscall(mp *m)                               {}
+func rtReady(gp *g, pp *p) bool                         { return false }
+func rtReadyM(gp *g, mp *m) bool                        { return false }
+func rtGosched(gp *g, yield bool) bool                  { return false }
+func rtHoldsPI(mp *m) bool                              { return false }
+func rtInject(q *gQueue)                                {}
+func rtDispatch(gp *g) bool                             { return false }
+func rtPark() bool                                      { return false }
+func rtScanLock(gp *g) bool                             { return true }
+func rtScanUnlock()                                     {}
+func rtWaitScan(gp *g) bool                             { return false }
+func rtYield()                                          {}
+func rtSleep(gp *g, ns int64) bool                      { return false }
+func rtPollArm[T any](pd T, mode int32)                 {}
+func rtNetReady(gp *g, delta *int32) *g                 { return gp }
+func rtParked() int32                                   { return 0 }
+func rtSysmonTick()                                     {}
+func rtSigDump[T any](gp *g, c T)                       {}
+func rtGoexit()                                         {}
+func rtMain()                                           {}
+func rtNoAssist(gp *g) bool                             { return false }
+func rtNoSweep() bool                                   { return false }
+func rtGCStart(trigger gcTrigger) bool                  { return false }
+func rtForceGC()                                        {}
+func rtNoShrink(gp *g) bool                             { return false }
 
 const rtSlackForEachP = stwUnknown
 
-func rtSlackLock(reason stwReason) { lock(&sched.lock) }
+func rtSlackLock(reason stwReason) bool { return false }
 
 func rtLock2(l *mutex)   {}
 func rtUnlock2(l *mutex) {}
+
+func rtNetpollWait(delay int64) bool { return false }

@@ -102,7 +102,10 @@
 //     races with the kernel's own boosts, and costs two system calls.
 package runtime
 
-import "internal/runtime/atomic"
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
 
 // rtOn tells at compile time whether this runtime knows real-time goroutines.
 // With it false every hook in upstream's files vanishes.
@@ -110,20 +113,33 @@ const rtOn = true
 
 // mRT is the part of an m that real-time goroutines need.
 type mRT struct {
-	p    puintptr // the reserved P this M runs a real-time goroutine on, or 0
-	scan puintptr // the reserved P whose scan lock this M holds, or 0
-	pi   int32    // rt.Mutexes held by the goroutine locked to this M
+	p    rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
+	scan rtPuintptr // the reserved P whose scan lock this M holds, or 0
+	pi   int32      // rt.Mutexes held by the goroutine locked to this M
 }
 
-// pRT is the part of a p that real-time goroutines need. It is all zero in an
-// ordinary P.
+// rtP is a reserved P. A pointer to its p converts to a pointer to it, if
+// rtReserved says so.
+type rtP struct {
+	p
+	rt pRT
+}
+
+// rtPuintptr is to rtP what puintptr is to p.
+type rtPuintptr uintptr
+
+//go:nosplit
+func (pp rtPuintptr) ptr() *rtP { return (*rtP)(unsafe.Pointer(pp)) }
+
+//go:nosplit
+func (pp *rtPuintptr) set(p *rtP) { *pp = rtPuintptr(unsafe.Pointer(p)) }
+
+// pRT is what a reserved P has beyond a p.
 type pRT struct {
-	on   bool  // reserved for real-time goroutines
-	slot int32 // number among the reserved Ps; never changes
 	word uint32
 	wake uint32 // one of the rtWake constants; a futex
 	scan uint32 // priority-inheritance futex: who holds _Gscan of our goroutine
-	free puintptr
+	free rtPuintptr
 
 	task uint64 // number of the task, 0 if spare
 	m    muintptr
@@ -156,15 +172,15 @@ type pRT struct {
 // rtSched is the state shared by all real-time goroutines.
 var rtSched struct {
 	// Protected by sched.lock.
-	spare   puintptr // reserved Ps without a task, linked by p.rt.free
-	nwant   int32    // reserved Ps that there should be; see rtAttach
-	ntask   int32    // tasks in use
+	spare   rtPuintptr // reserved Ps without a task, linked by p.rt.free
+	nwant   int32      // reserved Ps that there should be; see rtAttach
+	ntask   int32      // tasks in use
 	taskgen uint64
 
 	// Protected by worldsema and sched.lock, changed with the world stopped.
-	ps   []*p // the reserved Ps
-	ord  []*p // allp without them
-	full []*p // allp with them
+	ps   []*rtP // the reserved Ps
+	ord  []*p   // allp without them
+	full []*p   // allp with them
 
 	// attached is the length of allp beyond gomaxprocs.
 	attached int32
@@ -179,7 +195,10 @@ var rtSched struct {
 // rtReserved reports whether pp is a reserved P.
 //
 //go:nosplit
-func rtReserved(pp *p) bool { return pp.rt.on }
+func rtReserved(pp *p) bool {
+	// Never on the idle list, they link to themselves.
+	return pp.link == puintptr(unsafe.Pointer(pp))
+}
 
 // rtIsM reports whether mp runs a real-time goroutine.
 //
@@ -190,7 +209,7 @@ func rtIsM(mp *m) bool { return mp.rt.p != 0 }
 // ordinary.
 //
 //go:nosplit
-func rtPOf(gp *g) *p {
+func rtPOf(gp *g) *rtP {
 	mp := gp.lockedm.ptr()
 	if mp == nil {
 		return nil

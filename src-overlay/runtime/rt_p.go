@@ -23,6 +23,7 @@ package runtime
 
 import (
 	"internal/runtime/atomic"
+	"internal/trace/tracev2"
 	"unsafe"
 )
 
@@ -34,10 +35,23 @@ const rtTraceBase = 1 << 20
 //
 //go:nosplit
 func rtTraceID(pp *p) int32 {
-	if pp.rt.on {
-		return rtTraceBase + pp.rt.slot
+	if pp.id >= gomaxprocs {
+		return rtTraceBase + pp.id - gomaxprocs
 	}
 	return pp.id
+}
+
+// rtTraceArgs replaces the number of a P in the arguments of an event.
+//
+//go:nosplit
+func rtTraceArgs(ev tracev2.EventType, args []traceArg) {
+	switch ev {
+	case tracev2.EvProcStart, tracev2.EvProcSteal, tracev2.EvProcStatus, tracev2.EvGCSweepActive:
+		// The i-th reserved P has the number gomaxprocs+i.
+		if n := traceArg(gomaxprocs); args[0] >= n {
+			args[0] += rtTraceBase - n
+		}
+	}
 }
 
 // rtForeignP reports whether pp is wired to an M other than mp. The status of
@@ -46,7 +60,7 @@ func rtTraceID(pp *p) int32 {
 //
 //go:nosplit
 func rtForeignP(pp *p, mp *m) bool {
-	return pp.rt.on && pp.m != 0 && pp.m.ptr() != mp
+	return rtReserved(pp) && pp.m != 0 && pp.m.ptr() != mp
 }
 
 // rtNumP returns the number of reserved Ps in allp.
@@ -85,13 +99,15 @@ func rtAttach(nprocs int32) {
 		total := nprocs + n
 		ps := rtSched.ps
 		for i := int32(len(ps)); i < n; i++ {
-			ps = append(ps, new(p))
+			ps = append(ps, new(rtP))
 		}
 		// Destroyed ordinary Ps stay within cap(allp), where the trace
 		// looks for them.
 		all := make([]*p, total, int(total)+cap(allp)-len(allp))
 		copy(all, allp)
-		copy(all[nprocs:], ps)
+		for i, pp := range ps {
+			all[int(nprocs)+i] = &pp.p
+		}
 		copy(all[total:cap(all)], allp[len(allp):cap(allp)])
 
 		lock(&allpLock)
@@ -104,10 +120,9 @@ func rtAttach(nprocs int32) {
 		for i := range ps {
 			pp := ps[i]
 			id := nprocs + int32(i)
-			if !pp.rt.on {
+			if pp.mcache == nil {
 				pp.init(id)
-				pp.rt.on = true
-				pp.rt.slot = int32(i)
+				pp.link.set(&pp.p)
 				pp.rt.evfd = -1
 				pp.rt.stats = (*rtStats)(persistentalloc(unsafe.Sizeof(rtStats{}), 0, &memstats.other_sys))
 				pp.gcStopTime = 0
@@ -135,7 +150,7 @@ func rtAttach(nprocs int32) {
 	stealOrder.reset(uint32(nprocs + n))
 	mine := getg().m.p.ptr()
 	for _, pp := range rtSched.ps {
-		if pp == mine {
+		if &pp.p == mine {
 			continue
 		}
 		pp.status = _Pidle
@@ -183,7 +198,7 @@ func rtStartPs(w worldStop) {
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()
 	for _, pp := range rtSched.ps {
-		if pp != mine {
+		if &pp.p != mine {
 			rtPIUnlock(&pp.rt.word, tid)
 		}
 	}
@@ -196,14 +211,14 @@ func rtForEachP(fn func(*p)) {
 	mp := getg().m
 	tid := uint32(mp.procid)
 	for _, pp := range rtSched.ps {
-		if pp == mp.p.ptr() || atomic.Load(&pp.runSafePointFn) == 0 {
+		if &pp.p == mp.p.ptr() || atomic.Load(&pp.runSafePointFn) == 0 {
 			continue
 		}
 		if !rtPITryLock(&pp.rt.word, tid) {
 			continue
 		}
 		if atomic.Cas(&pp.runSafePointFn, 1, 0) {
-			fn(pp)
+			fn(&pp.p)
 			sched.safePointWait--
 		}
 		rtPIUnlock(&pp.rt.word, tid)
@@ -215,7 +230,7 @@ func rtForEachP(fn func(*p)) {
 // function may be waiting for it; then the caller must call rtReleaseSlow.
 //
 //go:nosplit
-func rtRelease(pp *p) (slow bool) {
+func rtRelease(pp *rtP) (slow bool) {
 	pp.rt.running = 0
 	rtPIUnlock(&pp.rt.word, pp.rt.tid)
 	return sched.gcwaiting.Load() || atomic.Load(&pp.runSafePointFn) != 0
@@ -224,7 +239,7 @@ func rtRelease(pp *p) (slow bool) {
 // rtReleaseSlow serves a stop or forEachP that missed the release of pp.
 //
 //go:systemstack
-func rtReleaseSlow(pp *p) {
+func rtReleaseSlow(pp *rtP) {
 	if !rtPITryLock(&pp.rt.word, pp.rt.tid) {
 		return // seized, so served
 	}
@@ -239,7 +254,7 @@ func rtReleaseSlow(pp *p) {
 
 // rtGiveStop hands pp, which the calling thread owns, to the stop in
 // progress. It reports false if there is none or pp takes no part in it.
-func rtGiveStop(pp *p) bool {
+func rtGiveStop(pp *rtP) bool {
 	lock(&sched.lock)
 	if sched.stopwait <= 0 || sched.stopwait > freezeStopWait/2 || pp.status == _Pgcstop {
 		unlock(&sched.lock)
@@ -265,7 +280,7 @@ func rtGiveStop(pp *p) bool {
 // forEachP has seized it, it waits, lending the seizing thread its priority.
 //
 //go:nosplit
-func rtAcquire(pp *p) {
+func rtAcquire(pp *rtP) {
 	if !atomic.Cas(&pp.rt.word, 0, pp.rt.tid) {
 		if pp.status == _Pgcstop {
 			pp.rt.cause = rtCauseSTW

@@ -67,7 +67,7 @@ func rtReady(gp *g, pp *p) bool {
 		rtWake(rp)
 		return true
 	}
-	if pp != nil && pp.rt.on {
+	if pp != nil && rtReserved(pp) {
 		lock(&sched.lock)
 		globrunqput(gp)
 		unlock(&sched.lock)
@@ -82,7 +82,7 @@ func rtReady(gp *g, pp *p) bool {
 //
 //go:nowritebarrierrec
 //go:nosplit
-func rtWake(pp *p) {
+func rtWake(pp *rtP) {
 	pp.rt.readyAt = nanotime()
 	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
 	case rtWakeParked:

@@ -139,13 +139,12 @@ func rtWaitScan(gp *g) bool {
 	return true
 }
 
-// rtYield is what the runtime's spins call instead of osyield: a real-time
-// thread sleeps, since sched_yield never yields to a less urgent thread and
-// may keep the very thread off the CPU that it waits for.
+// rtYield makes a real-time thread sleep in the runtime's loops around
+// osyield: sched_yield never yields to a less urgent thread and may keep the
+// very thread off the CPU that the loop waits for. On other threads it does
+// nothing.
 func rtYield() {
 	if rtIsM(getg().m) {
 		usleep(20)
-		return
 	}
-	osyield()
 }

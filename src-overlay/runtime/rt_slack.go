@@ -93,11 +93,11 @@ func rtSlackAt(now, need int64) (ok bool, again int64) {
 }
 
 // rtSlackLock takes sched.lock to begin a stop for the given reason, or
-// rtSlackForEachP, when there is slack for it.
-func rtSlackLock(reason stwReason) {
+// rtSlackForEachP, when there is slack for it. It reports false, without the
+// lock, if there is nobody to take care of.
+func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
-		lock(&sched.lock)
-		return
+		return false
 	}
 	need := int64(rtSlackNeed)
 	if reason != rtSlackForEachP {
@@ -132,6 +132,7 @@ func rtSlackLock(reason stwReason) {
 			rtSlack.max.Store(w)
 		}
 	}
+	return true
 }
 
 // rtSlackDone learns from a stop for the given reason that took ns.

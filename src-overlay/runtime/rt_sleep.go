@@ -11,14 +11,17 @@
 // clock_nanosleep early) can move its releases.
 //
 // Ordinary goroutines keep upstream's timers, but the thread that waits for
-// the next one waits for it to the nanosecond (epoll_pwait2, Linux 5.11), not
-// to the next whole millisecond (golang/go#44343). Rejected: a timerfd in the
-// epoll set, as it costs two more system calls per change of the next timer.
+// the next one waits for it to the nanosecond, not to the next whole
+// millisecond (golang/go#44343): it calls ppoll on the epoll descriptor, which
+// is readable when an event is there, and then epoll_wait without waiting.
+// Rejected: epoll_pwait2, which saves the second call but needs Linux 5.11, a
+// probe, and a second copy of netpoll (a wrapper around its call changes the
+// code that GOEXPERIMENT=nort compiles); a timerfd in the epoll set, which
+// costs a call more per change of the next timer.
 
 package runtime
 
 import (
-	"internal/runtime/atomic"
 	"internal/runtime/syscall/linux"
 	"unsafe"
 )
@@ -71,25 +74,16 @@ func rtNanosleep(when int64) {
 	exitsyscall()
 }
 
-// rtNoEpollPwait2 is set once the kernel has said that it lacks
-// epoll_pwait2.
-var rtNoEpollPwait2 atomic.Bool
-
-// rtEpollWait is linux.EpollWait for netpoll, which may wait for delay
-// nanoseconds; ms is the same in whole milliseconds.
+// rtNetpollWait waits until the runtime's epoll set has events, at most delay
+// nanoseconds. netpoll then collects them without waiting. It reports false if
+// the caller must wait itself.
 //
 //go:nowritebarrierrec
-func rtEpollWait(epfd int32, events []linux.EpollEvent, ms int32, delay int64) (int32, uintptr) {
-	if delay > 0 && !rtNoEpollPwait2.Load() {
-		var ts timespec
-		ts.tv_sec = delay / 1e9
-		ts.tv_nsec = delay % 1e9
-		n, _, e := linux.Syscall6(rtSYS_epoll_pwait2, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(noescape(unsafe.Pointer(&ts))), 0, 0)
-		if e != _ENOSYS && e != _EPERM {
-			return int32(n), e
-		}
-		// An old kernel, or a sandbox that filters what it does not know.
-		rtNoEpollPwait2.Store(true)
-	}
-	return linux.EpollWait(epfd, events, int32(len(events)), ms)
+func rtNetpollWait(delay int64) bool {
+	fd := rtPollfd{fd: epfd, events: _POLLIN}
+	var ts timespec
+	ts.tv_sec = delay / 1e9
+	ts.tv_nsec = delay % 1e9
+	_, _, e := linux.Syscall6(rtSYS_ppoll, uintptr(noescape(unsafe.Pointer(&fd))), 1, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
+	return e == 0 || e == _EINTR
 }

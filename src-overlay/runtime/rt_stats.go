@@ -46,12 +46,12 @@ const rtDefaultThreshold = 100 * 1000
 
 // rtRecord measures the dispatch of the real-time goroutine of pp, released
 // at the time at.
-func rtRecord(pp *p, at int64) {
+func rtRecord(pp *rtP, at int64) {
 	rtCheckPreemptLatency(pp, nanotime()-at)
 }
 
 // rtCheckPreemptLatency counts a dispatch that was ns late.
-func rtCheckPreemptLatency(pp *p, ns int64) {
+func rtCheckPreemptLatency(pp *rtP, ns int64) {
 	st := pp.rt.stats
 	if ns < 0 {
 		ns = 0

@@ -13,5 +13,4 @@ const (
 	rtSYS_ppoll             = 271
 	rtSYS_sched_setattr     = 314
 	rtSYS_sched_getattr     = 315
-	rtSYS_epoll_pwait2      = 441
 )

@@ -13,5 +13,4 @@ const (
 	rtSYS_prctl             = 167
 	rtSYS_sched_setattr     = 274
 	rtSYS_sched_getattr     = 275
-	rtSYS_epoll_pwait2      = 441
 )

@@ -26,6 +26,7 @@ import (
 
 const (
 	_SCHED_FIFO               = 1
+	_SCHED_DEADLINE           = 6
 	_SCHED_FLAG_RESET_ON_FORK = 1
 	_PR_SET_NAME              = 15
 	_PR_GET_NAME              = 16
@@ -121,9 +122,21 @@ func rtApply(a *rtAttr, s *rtSaved) (step int, errno uintptr) {
 
 // rtRestore undoes rtApply on the calling thread.
 func rtRestore(s *rtSaved) {
-	if rtSetattr(0, &s.sched) == _EPERM && s.sched.flags&_SCHED_FLAG_RESET_ON_FORK == 0 {
-		attr := s.sched
+	attr := s.sched
+	if attr.policy != _SCHED_DEADLINE {
+		// Since Linux 6.12 sched_getattr gives an ordinary thread's time
+		// slice here, and setting it makes it a slice of its own.
+		attr.runtime = 0
+	}
+	e := rtSetattr(0, &attr)
+	if e == _EPERM && attr.flags&_SCHED_FLAG_RESET_ON_FORK == 0 {
 		attr.flags |= _SCHED_FLAG_RESET_ON_FORK
+		e = rtSetattr(0, &attr)
+	}
+	var now rtSchedAttr
+	linux.Syscall6(rtSYS_sched_getattr, 0, uintptr(noescape(unsafe.Pointer(&now))), unsafe.Sizeof(now), 0, 0, 0)
+	if e == 0 && now.runtime != s.sched.runtime {
+		attr.runtime = s.sched.runtime // it had one of its own
 		rtSetattr(0, &attr)
 	}
 	if s.maskn != 0 {
@@ -135,7 +148,7 @@ func rtRestore(s *rtSaved) {
 }
 
 // rtGetP takes a spare reserved P and makes a task of it.
-func rtGetP() *p {
+func rtGetP() *rtP {
 	for {
 		lock(&sched.lock)
 		if pp := rtSched.spare.ptr(); pp != nil {
@@ -153,7 +166,7 @@ func rtGetP() *p {
 }
 
 // rtPutPLocked undoes rtGetP. sched.lock is held.
-func rtPutPLocked(pp *p) {
+func rtPutPLocked(pp *rtP) {
 	pp.rt.task = 0
 	pp.rt.free = rtSched.spare
 	rtSched.spare.set(pp)
@@ -194,7 +207,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 
 // rtTaskP returns the P of a task, nil if there is no such task. sched.lock
 // is held.
-func rtTaskP(task uint64) *p {
+func rtTaskP(task uint64) *rtP {
 	if task != 0 {
 		for _, pp := range rtSched.ps {
 			if pp.rt.task == task {
@@ -223,7 +236,7 @@ func rtSwitchOut(gp *g) {
 // is, on g0.
 func rtEnterM(gp *g) {
 	mp := getg().m
-	var pp *p
+	var pp *rtP
 	lock(&sched.lock)
 	for _, p2 := range rtSched.ps {
 		if p2.rt.task != 0 && p2.rt.gp.ptr() == gp {
@@ -237,7 +250,7 @@ func rtEnterM(gp *g) {
 	rtAcquire(pp)
 	pp.rt.cause = rtCauseKernel
 	mp.rt.p.set(pp)
-	acquirep(pp)
+	acquirep(&pp.p)
 	if sched.gcwaiting.Load() || pp.runSafePointFn != 0 {
 		// As at any safepoint.
 		atomic.Store(&pp.rt.wake, rtWakeReady)
@@ -253,6 +266,10 @@ func rtLeave() {
 	if pp == nil {
 		return
 	}
+	// From here on nobody else changes the thread's attributes.
+	lock(&sched.lock)
+	pp.rt.m = 0
+	unlock(&sched.lock)
 	rtRestore(&pp.rt.saved)
 	mcall(rtLeaveM)
 	UnlockOSThread()
@@ -262,7 +279,7 @@ func rtLeave() {
 // rtLeaveM moves gp from its reserved P to an ordinary one, on g0.
 func rtLeaveM(gp *g) {
 	mp := getg().m
-	pp := mp.p.ptr()
+	pp := mp.rt.p.ptr()
 	rtSwitchOut(gp)
 	if pp.runSafePointFn != 0 {
 		runSafePointFn()
@@ -274,12 +291,11 @@ func rtLeaveM(gp *g) {
 	lock(&sched.lock)
 	mp.rt.p = 0
 	pp.rt.gp = 0
-	pp.rt.m = 0
 	rtPutPLocked(pp)
 	if atomic.Load(&pp.runSafePointFn) != 0 && atomic.Cas(&pp.runSafePointFn, 1, 0) {
 		// One began before we took the lock. We have no P, like those
 		// who run it for idle Ps.
-		sched.safePointFn(pp)
+		sched.safePointFn(&pp.p)
 		if sched.safePointWait--; sched.safePointWait == 0 {
 			notewakeup(&sched.safePointNote)
 		}

@@ -6,6 +6,9 @@
 
 package sync
 
-type rtMutexPI struct{}
+const rtOn = false
+
+// rtMutex has the size of runtime.mutex.
+type rtMutex = uintptr
 
 func rtProcs() int { return 0 }

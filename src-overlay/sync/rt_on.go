@@ -6,8 +6,10 @@
 
 package sync
 
-// rtMutexPI is what runtime.mutex holds before its key.
-type rtMutexPI struct{ _ uintptr }
+const rtOn = true
+
+// rtMutex has the size of runtime.mutex.
+type rtMutex struct{ _, _ uintptr }
 
 // rtProcs returns how many Ps may call Pool's methods beyond GOMAXPROCS:
 // those reserved for real-time goroutines.

@@ -162,6 +162,7 @@ func (m *Mutex) Unlock() { mutexUnlock(m) }
 
 // Implemented in package runtime (rt_api.go).
 
+//go:noescape
 //go:linkname enter
 func enter(a *Attr) (task uint64, step Step, errno uintptr)
 
@@ -171,6 +172,7 @@ func leave()
 //go:linkname self
 func self() uint64
 
+//go:noescape
 //go:linkname setSched
 func setSched(task uint64, a *SchedAttr) (step Step, errno uintptr)
 
@@ -183,24 +185,29 @@ func nanotime() int64
 //go:linkname sleepUntil
 func sleepUntil(when int64)
 
+//go:noescape
 //go:linkname readStats
 func readStats(task uint64, s *Stats) bool
 
 //go:linkname setThreshold
 func setThreshold(ns int64) int64
 
+//go:noescape
 //go:linkname mutexLock
 func mutexLock(m *Mutex)
 
+//go:noescape
 //go:linkname mutexTryLock
 func mutexTryLock(m *Mutex) bool
 
+//go:noescape
 //go:linkname mutexUnlock
 func mutexUnlock(m *Mutex)
 
 //go:linkname critical
 func critical(ns int64)
 
+//go:noescape
 //go:linkname readRuntime
 func readRuntime(s *RuntimeStats)
 

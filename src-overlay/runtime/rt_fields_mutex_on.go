@@ -1,0 +1,14 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64) && !goexperiment.staticlockranking
+
+package runtime
+
+// lockRankStruct is embedded in mutex. Upstream's is empty; having our field
+// in it leaves mutex as it is without the experiment, down to its type
+// descriptor. (lockrank_on.go has both.)
+type lockRankStruct struct {
+	rt rtMutexPI
+}
