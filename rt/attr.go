@@ -25,6 +25,12 @@ const (
 	// Deadline is SCHED_DEADLINE: the kernel gives the thread Runtime of
 	// CPU time in each Period, at the latest Deadline after its beginning,
 	// and no more than that. It runs before every FIFO and RR thread.
+	//
+	// Some kernels, Linux 6.18 among them, lose such a thread for ever when it
+	// meets priority inheritance: test/rtstress/testdata/deadlinepi.c in
+	// rtgo's repository shows it, without Go. Under rtgo every task meets it,
+	// by a Mutex and when the world is stopped. Try the kernel before you rely
+	// on the policy.
 	Deadline
 )
 

@@ -298,47 +298,40 @@ func TestSetPriority(t *testing.T) {
 // when it is ordinary again.
 func TestSetPriorityRace(t *testing.T) {
 	needRT(t)
-	n := 3000
-	if testing.Short() {
-		n = 300
-	}
-	var current atomic.Pointer[Task]
-	var stop atomic.Bool
-	var changers sync.WaitGroup
-	for i := range 3 {
-		changers.Go(func() {
-			for p := 10; !stop.Load(); p++ {
-				task := current.Load()
-				if task == nil {
-					continue
+	mustChild(t, "priorityrace", nil)
+}
+
+func init() {
+	children["priorityrace"] = func() {
+		var current atomic.Pointer[Task]
+		for i := range 3 {
+			go func() {
+				for p := 10; ; p++ {
+					task := current.Load()
+					if task == nil {
+						continue
+					}
+					err := task.SetPriority(10 + (p+i)%20)
+					check(err == nil || errors.Is(err, ErrEnded), "%v", err)
 				}
-				if err := task.SetPriority(10 + (p+i)%20); err != nil && !errors.Is(err, ErrEnded) {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for i := range n {
-		err := Do(Attr{Priority: 10}, func() error {
-			current.Store(Self())
-			for range i % 50 {
-				unix.Getppid()
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+			}()
 		}
-		if i%10 == 0 {
-			noRealtime(t)
-			if t.Failed() {
-				break
+		for i := range 3000 {
+			err := Do(Attr{Priority: 10}, func() error {
+				current.Store(Self())
+				for range i % 50 {
+					unix.Getppid()
+				}
+				return nil
+			})
+			check(err == nil, "%v", err)
+			if i%100 == 99 {
+				l := leftRealtime()
+				check(len(l) == 0, "after %d tasks these threads are real-time: %v", i+1, l)
 			}
 		}
+		fmt.Println("ok")
 	}
-	stop.Store(true)
-	changers.Wait()
-	noRealtime(t)
 }
 
 // Whatever a task does, it stays on its thread, and no other thread gets its

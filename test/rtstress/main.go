@@ -22,6 +22,10 @@
 // that is permitted: when nothing goes on it prints what each worker does,
 // the state of each thread, and the goroutines' stacks.
 //
+// Tasks with policy Deadline are left out unless -deadline asks for them: some
+// kernels hang such threads when they meet priority inheritance
+// (testdata/deadlinepi.c shows it without Go).
+//
 // Built with -tags rtstress_cgo it calls C as well.
 //
 // Exit status: 0 passed, 1 a bug or an error, 2 wrong usage.
@@ -45,6 +49,7 @@ type Config struct {
 	Duration time.Duration
 	Workers  int
 	MaxPrio  int
+	Deadline int
 	Hogs     int
 	Alloc    int
 	Stall    time.Duration
@@ -80,6 +85,7 @@ func main() {
 	f.DurationVar(&c.Duration, "duration", 0, "end after this `time`; 0: none")
 	f.IntVar(&c.Workers, "p", 12, "`number` of workers, 1 to 64; each may be a task and may have one more")
 	f.IntVar(&c.MaxPrio, "maxprio", 50, "highest `priority` of a task, 1 to 98")
+	f.IntVar(&c.Deadline, "deadline", 0, "share of tasks with policy Deadline, in `percent`; see testdata/deadlinepi.c")
 	f.IntVar(&c.Hogs, "hogs", 1, "`number` of ordinary goroutines that compute")
 	f.IntVar(&c.Alloc, "alloc", 1, "`number` of ordinary goroutines that allocate")
 	f.DurationVar(&c.Stall, "stall", 60*time.Second, "report a deadlock when no operation has ended for this `time`")
@@ -115,6 +121,8 @@ func main() {
 		bad("-p must be 1 to %d", maxWorkers)
 	case c.MaxPrio < 1 || c.MaxPrio > 98:
 		bad("-maxprio must be 1 to 98")
+	case c.Deadline < 0 || c.Deadline > 100:
+		bad("-deadline must be 0 to 100")
 	case c.Hogs < 0 || c.Alloc < 0:
 		bad("-hogs and -alloc must not be negative")
 	}
@@ -154,6 +162,7 @@ func (c *Config) args() []string {
 	}
 	add(c.Duration != 0, "-duration=", c.Duration)
 	add(c.MaxPrio != 50, "-maxprio=", c.MaxPrio)
+	add(c.Deadline != 0, "-deadline=", c.Deadline)
 	add(c.Hogs != 1, "-hogs=", c.Hogs)
 	add(c.Alloc != 1, "-alloc=", c.Alloc)
 	add(c.Stall != 60*time.Second, "-stall=", c.Stall)

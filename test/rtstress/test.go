@@ -318,24 +318,23 @@ func (w *worker) attr() rt.Attr {
 	if w.rng.IntN(2) == 0 {
 		a.Name = taskName + strconv.Itoa(w.id)
 	}
-	switch k := w.rng.IntN(20); {
-	case k == 0:
+	if w.rng.IntN(100) < w.Deadline {
 		a.Policy, a.Priority = rt.Deadline, 0
 		a.Period = 100 * time.Millisecond
 		a.Runtime = time.Duration(1+w.rng.IntN(5)) * time.Millisecond
-	case k < 6:
+		return a
+	}
+	if w.rng.IntN(4) == 0 {
 		a.Policy = rt.RR
-		fallthrough
-	case k < 12:
-		if w.rng.IntN(3) == 0 {
-			for c := range 1024 {
-				if w.allCPUs.IsSet(c) && (len(a.CPUs) == 0 || w.rng.IntN(2) == 0) {
-					a.CPUs = append(a.CPUs, c)
-				}
+	}
+	if w.rng.IntN(5) == 0 {
+		for c := range 1024 {
+			if w.allCPUs.IsSet(c) && (len(a.CPUs) == 0 || w.rng.IntN(2) == 0) {
+				a.CPUs = append(a.CPUs, c)
 			}
-			if len(a.CPUs) > 1 && w.rng.IntN(2) == 0 {
-				a.CPUs = a.CPUs[1:]
-			}
+		}
+		if len(a.CPUs) > 1 && w.rng.IntN(2) == 0 {
+			a.CPUs = a.CPUs[1:]
 		}
 	}
 	return a

@@ -12,10 +12,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"rtgo.dev/rtgo/rt"
 )
 
@@ -113,6 +115,7 @@ func (b *board) stalled(cmd *exec.Cmd, ended chan error, d time.Duration) {
 		}
 	}
 	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+	var hung []int
 	for _, dir := range dirs {
 		read := func(name string) string {
 			b, err := os.ReadFile(filepath.Join(dir, name))
@@ -129,9 +132,18 @@ func (b *board) stalled(cmd *exec.Cmd, ended chan error, d time.Duration) {
 		}
 		fmt.Fprintf(os.Stderr, "thread %s %q: state %s, policy %s, priority %s, user %s and system %s ticks, in %s, syscall %s\n",
 			filepath.Base(dir), read("comm"), f[0], f[38], f[37], f[11], f[12], read("wchan"), read("syscall"))
+		if tid, _ := strconv.Atoi(filepath.Base(dir)); f[0] == "R" && f[38] == "6" {
+			hung = append(hung, tid)
+		}
 		if s := read("stack"); s != "?" && s != "" {
 			fmt.Fprintln(os.Stderr, "\t"+strings.ReplaceAll(s, "\n", "\n\t"))
 		}
+	}
+	for _, tid := range hung {
+		// A kernel bug, see testdata/deadlinepi.c; such a thread cannot even
+		// be killed.
+		fmt.Fprintf(os.Stderr, "rtstress: the SCHED_DEADLINE thread %d is runnable and does not run: this may be the kernel's fault; made SCHED_OTHER\n", tid)
+		unix.SchedSetAttr(tid, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0)
 	}
 	fmt.Fprintln(os.Stderr, "rtstress: SIGQUIT for the stacks:")
 	cmd.Process.Signal(syscall.SIGQUIT)
