@@ -33,7 +33,7 @@ func wantError(err, kind error, words ...string) {
 }
 
 func noneRT() {
-	bad := leftRealtime()
+	bad := realtimeThreads()
 	check(len(bad) == 0, "real-time threads after a failure: %v", bad)
 }
 

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
-	if bad := leftRealtime(); len(bad) > 0 {
+	if bad := realtimeThreads(); len(bad) > 0 {
 		fmt.Fprintf(os.Stderr, "real-time threads left after all tests: %v\n", bad)
 		code = 1
 	}
@@ -126,39 +126,30 @@ func threads() (l []thread) {
 	return l
 }
 
-// realtimeThreads lists the threads with a real-time policy except those with
-// the given ids and the runtime's own: its watchdog, and its sysmon where the
-// watchdog has lent it its priority for a while.
+const watchdogName = "rtwatch" // a thread of rtgo's runtime
+
+// realtimeThreads lists the threads that have a real-time policy and keep it,
+// except those with the given ids and the runtime's watchdog. The runtime
+// lends a task's priority to threads that hold it up, and to its sysmon when
+// that starves, for a second at most.
 func realtimeThreads(except ...int) (l []thread) {
-	all := threads()
-	var watchdog uint32
-	for _, th := range all {
-		if th.name == watchdogName {
-			watchdog = th.priority
+	for i := range 100 {
+		if i > 0 {
+			time.Sleep(30 * time.Millisecond)
 		}
-	}
-	for _, th := range all {
-		switch {
-		case th.policy == unix.SCHED_NORMAL, th.name == watchdogName, slices.Contains(except, th.tid):
-		case len(except) > 0 && th.policy == unix.SCHED_FIFO && th.priority == watchdog:
-			watchdog = 0 // there is one sysmon
-		default:
-			l = append(l, th)
+		now := slices.DeleteFunc(threads(), func(th thread) bool {
+			return th.policy == unix.SCHED_NORMAL || th.name == watchdogName || slices.Contains(except, th.tid)
+		})
+		if i == 0 {
+			l = now
 		}
-	}
-	return l
-}
-
-const watchdogName = "rtwatch"
-
-// leftRealtime lists the real-time threads that stay, which the sysmon does
-// not.
-func leftRealtime() (l []thread) {
-	for range 100 {
-		if l = realtimeThreads(); len(l) == 0 {
+		// Those that were seen each time.
+		l = slices.DeleteFunc(l, func(th thread) bool {
+			return !slices.ContainsFunc(now, func(th2 thread) bool { return th2.tid == th.tid })
+		})
+		if len(l) == 0 {
 			break
 		}
-		time.Sleep(30 * time.Millisecond)
 	}
 	return l
 }

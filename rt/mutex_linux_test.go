@@ -116,7 +116,7 @@ func TestMutexAcross(t *testing.T) {
 	if mu.TryLock() {
 		t.Error("free after leaving real time")
 	}
-	if bad := leftRealtime(); len(bad) > 0 {
+	if bad := realtimeThreads(); len(bad) > 0 {
 		t.Errorf("real-time threads: %v", bad)
 	}
 	err := Do(Attr{Priority: 10}, func() error { return nil })

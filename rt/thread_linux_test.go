@@ -138,7 +138,7 @@ func TestRestore(t *testing.T) {
 // noRealtime checks that no thread is real-time.
 func noRealtime(t testing.TB) {
 	t.Helper()
-	if bad := leftRealtime(); len(bad) > 0 {
+	if bad := realtimeThreads(); len(bad) > 0 {
 		t.Errorf("threads left real-time: %v", bad)
 	}
 }
@@ -326,7 +326,7 @@ func init() {
 			})
 			check(err == nil, "%v", err)
 			if i%100 == 99 {
-				l := leftRealtime()
+				l := realtimeThreads()
 				check(len(l) == 0, "after %d tasks these threads are real-time: %v", i+1, l)
 			}
 		}

@@ -303,8 +303,16 @@ func (w *worker) runEpisode() {
 
 	// What is left on this thread?
 	runtime.LockOSThread()
-	if s, err := unix.SchedGetAttr(0, 0); err == nil && s.Policy != unix.SCHED_NORMAL {
-		w.fail("worker %d after real time: thread %d has policy %d, priority %d", w.id, unix.Gettid(), s.Policy, s.Priority)
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		s, err := unix.SchedGetAttr(0, 0)
+		if err != nil || s.Policy == unix.SCHED_NORMAL {
+			break
+		}
+		// The runtime lends a task's priority to threads that hold it up.
+		if time.Since(begin) > 5*time.Second {
+			w.fail("worker %d after real time: thread %d has policy %d, priority %d", w.id, unix.Gettid(), s.Policy, s.Priority)
+			break
+		}
 	}
 	runtime.UnlockOSThread()
 	if rt.Self() != nil {
