@@ -202,6 +202,7 @@ func rtStartPs(w worldStop) {
 			rtPIUnlock(&pp.rt.word, tid)
 		}
 	}
+	rtUnboost(0)
 }
 
 // rtForEachP is forEachPInternal's part for reserved Ps: it runs fn on those

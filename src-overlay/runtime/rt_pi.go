@@ -11,6 +11,11 @@
 // runs at the priority of its most urgent waiter, transitively, and drops
 // back when it unlocks, whatever its policy was. Uncontended, locking is one
 // compare-and-swap of the thread id.
+//
+// SCHED_DEADLINE and PI futexes do not go together on some kernels: a deadline
+// thread that was boosted while throttled may never be replenished (seen on
+// 6.18; test/rtstress/testdata/deadlinepi.c shows it without Go). Such a
+// kernel can hang a program that has Deadline tasks.
 
 package runtime
 

@@ -26,10 +26,22 @@
 // anyway, and the stop is counted as forced.
 //
 // With no real-time goroutine this is one comparison.
+//
+// A stop that has begun is short only if the threads it needs get the CPU. The
+// initiator runs at the priority of the most urgent real-time goroutine
+// for the length of the stop, and so do the threads that it still waits for
+// while it does (rtBoost); each gets back what it had. A real-time goroutine
+// that wakes during the stop would lend the initiator its priority anyway
+// (rt_p.go), but only once it is late, and not to those the initiator waits
+// for.
 
 package runtime
 
-import "internal/runtime/atomic"
+import (
+	"internal/runtime/atomic"
+	"internal/runtime/syscall/linux"
+	"unsafe"
+)
 
 const (
 	// rtSlackBound is the longest that a stop waits for slack, ns.
@@ -112,15 +124,18 @@ func rtSlackLock(reason stwReason) bool {
 		ok, again := rtSlackAt(now, need)
 		if now-start > rtSlackBound {
 			rtSlack.forced[reason].Add(1)
+			rtBoostSelf(reason)
 			lock(&sched.lock)
 			break
 		}
 		if ok {
+			rtBoostSelf(reason)
 			lock(&sched.lock)
 			if ok, _ = rtSlackAt(nanotime(), need); ok {
 				break
 			}
 			unlock(&sched.lock)
+			rtUnboost(0)
 			continue
 		}
 		usleep(uint32(max(again-now, 1000) / 1000))
@@ -135,8 +150,75 @@ func rtSlackLock(reason stwReason) bool {
 	return true
 }
 
+// rtBoostSelf boosts the initiator of a stop until rtStartPs.
+func rtBoostSelf(reason stwReason) {
+	if reason != rtSlackForEachP {
+		rtBoost(uint32(getg().m.procid))
+	}
+}
+
 // rtSlackDone learns from a stop for the given reason that took ns.
 func rtSlackDone(reason stwReason, ns int64) {
 	est := rtSlack.est[reason]
 	rtSlack.est[reason] = max(ns, est-est/64)
+}
+
+// rtBoosted are the threads that run at a borrowed priority, and what they
+// had. Written with worldsema held.
+var rtBoosted struct {
+	n    int
+	tids [64]uint32
+	was  [64]rtSchedAttr
+}
+
+// rtBoost lends the thread tid the priority of the most urgent task, unless it
+// has a real-time policy of its own. The caller holds worldsema.
+func rtBoost(tid uint32) {
+	b := &rtBoosted
+	prio := rtWatch.prio.Load()
+	if b.n == len(b.tids) || tid == 0 || prio == 0 {
+		return
+	}
+	was := &b.was[b.n]
+	_, _, e := linux.Syscall6(rtSYS_sched_getattr, uintptr(tid), uintptr(unsafe.Pointer(was)), unsafe.Sizeof(*was), 0, 0, 0)
+	if e != 0 || was.policy != 0 {
+		return
+	}
+	was.size = uint32(unsafe.Sizeof(*was))
+	was.runtime = 0 // see rtRestore
+	a := rtSchedAttr{size: was.size, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: max(prio, 2) - 1}
+	if rtSetattr(tid, &a) == 0 {
+		b.tids[b.n] = tid
+		b.n++
+	}
+}
+
+// rtBoostWaited boosts the threads that the stop in progress waits for.
+func rtBoostWaited() {
+	if atomic.Load(&rtSched.active) == 0 {
+		return
+	}
+	for _, pp := range rtSched.ord {
+		if mp := pp.m.ptr(); mp != nil && atomic.Load(&pp.status) == _Prunning && mp != getg().m {
+			rtBoost(uint32(mp.procid))
+		}
+	}
+	// Those that were given a P and have not run since.
+	for mp := allm; mp != nil; mp = mp.alllink {
+		if mp.nextp != 0 {
+			rtBoost(uint32(mp.procid))
+		}
+	}
+}
+
+// rtUnboost gives boosted threads back what they had, from the i-th on.
+func rtUnboost(i int) {
+	b := &rtBoosted
+	for j := i; j < b.n; j++ {
+		if rtSetattr(b.tids[j], &b.was[j]) == _EPERM {
+			b.was[j].flags |= _SCHED_FLAG_RESET_ON_FORK
+			rtSetattr(b.tids[j], &b.was[j])
+		}
+	}
+	b.n = min(b.n, i)
 }

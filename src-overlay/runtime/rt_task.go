@@ -112,9 +112,7 @@ func rtApply(a *rtAttr, s *rtSaved) (step int, errno uintptr) {
 	s.prio = attr.priority
 	if a.name != "" {
 		linux.Syscall6(rtSYS_prctl, _PR_GET_NAME, uintptr(noescape(unsafe.Pointer(&s.name))), 0, 0, 0, 0)
-		var name [16]byte
-		copy(name[:15], a.name)
-		linux.Syscall6(rtSYS_prctl, _PR_SET_NAME, uintptr(noescape(unsafe.Pointer(&name))), 0, 0, 0, 0)
+		rtSetName(a.name)
 		s.rename = true
 	}
 	return rtStepNone, 0

@@ -53,6 +53,7 @@ var rtWatch struct {
 
 	sysmonTID  atomic.Uint32
 	sysmonTick atomic.Uint64
+	named      bool // by sysmon
 
 	boosts  atomic.Uint64
 	reports atomic.Uint64
@@ -65,7 +66,21 @@ func rtSysmonTick() {
 	if rtWatch.sysmonTID.Load() == 0 {
 		rtWatch.sysmonTID.Store(uint32(getg().m.procid))
 	}
+	if !rtWatch.named && atomic.Load(&rtSched.active) != 0 {
+		// So that a listing tells it from a task when it is boosted.
+		rtWatch.named = true
+		rtSetName("sysmon")
+	}
 	rtWatch.sysmonTick.Add(1)
+}
+
+// rtSetName names the calling thread.
+//
+//go:nowritebarrierrec
+func rtSetName(s string) {
+	var name [16]byte
+	copy(name[:15], s)
+	linux.Syscall6(rtSYS_prctl, _PR_SET_NAME, uintptr(noescape(unsafe.Pointer(&name))), 0, 0, 0, 0)
 }
 
 // rtWatchStart makes sure that the watchdog runs above priority prio.
@@ -134,8 +149,7 @@ func rtWatchLoop() {
 	if prio := rtWatch.prio.Load(); prio != 0 {
 		rtSetFIFO(0, prio)
 	}
-	name := [16]byte{'r', 't', 'w', 'a', 't', 'c', 'h'}
-	linux.Syscall6(rtSYS_prctl, _PR_SET_NAME, uintptr(noescape(unsafe.Pointer(&name))), 0, 0, 0, 0)
+	rtSetName("rtwatch")
 
 	tick := rtWatch.sysmonTick.Load()
 	tickAt := nanotime()
