@@ -285,10 +285,11 @@ func (c *campaigner) addLab(r *result.Run) {
 	c.run.Add(r)
 }
 
-// Paths in the guest.
+// Paths in the guest. The result is compressed because it comes back over
+// a serial line.
 const (
 	guestPlan   = "/campaign/plan.json"
-	guestResult = "/campaign/result.json"
+	guestResult = "/campaign/result.json.gz"
 )
 
 func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string, p *campaign.Plan) (*result.Run, error) {

@@ -13,6 +13,8 @@
 package result
 
 import (
+	"bufio"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -367,8 +369,17 @@ func (r *Run) Add(o *Run) {
 	}
 }
 
-// Read decodes and checks one run.
+// Read decodes and checks one run, which may be compressed by gzip.
 func Read(rd io.Reader) (*Run, error) {
+	br := bufio.NewReader(rd)
+	rd = br
+	if magic, _ := br.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, fmt.Errorf("result: %w", err)
+		}
+		rd = z
+	}
 	var r Run
 	if err := json.NewDecoder(rd).Decode(&r); err != nil {
 		return nil, fmt.Errorf("result: %w", err)
@@ -394,7 +405,7 @@ func ReadFile(name string) (*Run, error) {
 }
 
 // WriteFile writes r to file name, which has either its old or its whole new
-// content afterwards.
+// content afterwards. A name that ends in .gz gets it compressed.
 func (r *Run) WriteFile(name string) error {
 	if err := r.Check(); err != nil {
 		return err
@@ -404,10 +415,18 @@ func (r *Run) WriteFile(name string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	enc := json.NewEncoder(f)
+	var w io.WriteCloser = nopCloser{f}
+	if strings.HasSuffix(name, ".gz") {
+		w = gzip.NewWriter(f)
+	}
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", " ")
-	if err := errors.Join(enc.Encode(r), f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(enc.Encode(r), w.Close(), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)
 }
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }

@@ -6,6 +6,7 @@ package result
 
 import (
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,16 +132,25 @@ func TestFile(t *testing.T) {
 	th := Thread{Stats: Stats{Cycles: 2, Linear: Linear{Limit: 3, Counts: map[int]uint64{1: 1}, Overflow: 1}, MaxNS: 9000}}
 	m.Threads = []Thread{th}
 	r.Measurements = []Measurement{m}
-	name := filepath.Join(t.TempDir(), "r.json")
-	if err := r.WriteFile(name); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Measurements[0].Threads[0].Linear.Counts[1] != 1 {
-		t.Errorf("%+v", got)
+	for _, base := range []string{"r.json", "r.json.gz"} {
+		name := filepath.Join(t.TempDir(), base)
+		if err := r.WriteFile(name); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isJSON := b[0] == '{'; isJSON != (base == "r.json") {
+			t.Errorf("%s begins with %q", base, b[:2])
+		}
+		got, err := ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Measurements[0].Threads[0].Linear.Counts[1] != 1 {
+			t.Errorf("%+v", got)
+		}
 	}
 	r.Measurements[0].Threads[0].Cycles = 3 // a lost sample
 	if err := r.Check(); err == nil || !strings.Contains(err.Error(), "cycles says 3") {
