@@ -138,6 +138,9 @@ func upstreamTest(args []string) int {
 	if err != nil {
 		return fail(name, err)
 	}
+	if patched, err = upstreamtest.OutsideModules(patched); err != nil {
+		return fail(name, err)
+	}
 	j := &upstreamtest.Job{
 		Patched: &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}, Set: pkgs, Options: opts,
 		Tries: *tries, PackageTries: *pkgTries, Strict: *strict, Command: command,

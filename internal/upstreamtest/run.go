@@ -7,6 +7,7 @@ package upstreamtest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -309,4 +310,34 @@ func UpstreamVersion(version string) string {
 	version, _, _ = strings.Cut(version, " ")
 	version, _, _ = strings.Cut(version, "-")
 	return version
+}
+
+// OutsideModules returns a path to goroot with no go.mod above it: goroot
+// itself, or a link to it in the directory for temporary files, always the same
+// for the same goroot. Some upstream tests (runtime's TestAtomicAlignment) take
+// the std packages of a GOROOT inside a module for packages of that module, and
+// fail, patched or not.
+func OutsideModules(goroot string) (string, error) {
+	for dir := filepath.Dir(goroot); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			return goroot, nil
+		}
+	}
+	sum := sha256.Sum256([]byte(goroot))
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("rtgo-upstream-test-%x", sum[:6]))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	link := filepath.Join(dir, "go")
+	if to, err := os.Readlink(link); err == nil && to == goroot {
+		return link, nil
+	}
+	os.Remove(link)
+	if err := os.Symlink(goroot, link); err != nil {
+		return "", err
+	}
+	return link, nil
 }

@@ -172,3 +172,28 @@ func TestHungRunIsKilled(t *testing.T) {
 		t.Errorf("outcomes %v, crashed %v", res.Outcomes, res.Crashed)
 	}
 }
+
+func TestOutsideModules(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	root := filepath.Join(dir, "out", "go")
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := OutsideModules(root); got != root || err != nil {
+		t.Errorf("without a module: %q, %v; want %q", got, err, root)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module m\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := OutsideModules(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(got); to != root || err != nil {
+		t.Errorf("%q links to %q, %v; want %q", got, to, err, root)
+	}
+	if again, err := OutsideModules(root); again != got || err != nil {
+		t.Errorf("second call: %q, %v; want %q", again, err, got)
+	}
+}
