@@ -47,7 +47,7 @@ func runChild(t *testing.T, name string, prepare func(*exec.Cmd)) (string, error
 	if children[name] == nil {
 		t.Fatalf("no child %s", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
 	exe, err := os.Executable()
 	if err != nil {

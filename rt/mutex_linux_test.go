@@ -214,6 +214,60 @@ func init() {
 	}
 }
 
+// Who waits for a Mutex, or blocks while it holds one, leaves the only P to
+// those who must run.
+func TestMutexYieldsP(t *testing.T) {
+	for _, child := range []string{"waiters", "holder"} {
+		t.Run(child, func(t *testing.T) { mustChild(t, child, nil) })
+	}
+}
+
+func init() {
+	children["waiters"] = func() {
+		time.AfterFunc(20*time.Second, func() { panic("hung") })
+		for range 100 {
+			runtime.GOMAXPROCS(1)
+			var mu Mutex
+			locked, wait := make(chan bool), make(chan bool)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				mu.Lock()
+				close(locked)
+				<-wait // needs a P to go on
+				mu.Unlock()
+			})
+			<-locked
+			for range 3 {
+				wg.Go(func() {
+					mu.Lock()
+					mu.Unlock()
+				})
+			}
+			go func() {
+				time.Sleep(100 * time.Microsecond)
+				close(wait)
+			}()
+			wg.Wait()
+		}
+		fmt.Println("ok")
+	}
+	children["holder"] = func() {
+		time.AfterFunc(20*time.Second, func() { panic("hung") })
+		runtime.GOMAXPROCS(1)
+		var fds [2]int
+		check(unix.Pipe(fds[:]) == nil, "pipe")
+		for range 100 {
+			var mu Mutex
+			go unix.Write(fds[1], []byte{1})
+			mu.Lock()
+			n, err := unix.Read(fds[0], make([]byte, 1)) // blocks the thread
+			mu.Unlock()
+			check(n == 1, "read: %v", err)
+		}
+		fmt.Println("ok")
+	}
+}
+
 // invert makes low hold the lock, high wait for it, and medium keep the CPU
 // from low for the time hog, all on one CPU. It returns how long high waited.
 func invert(t *testing.T, mu sync.Locker, hog time.Duration) (waited time.Duration) {
