@@ -32,15 +32,14 @@ func (m *rtMutex) lock() {
 	lockOSThread()
 	mp := gp.m
 	tid := uint32(mp.procid)
-	mp.rt.pi++
 	if !atomic.Cas(&m.word, 0, tid) {
 		if atomic.Load(&m.word)&_FUTEX_TID_MASK == tid {
-			mp.rt.pi--
 			unlockOSThread()
 			panic(plainError("rt: Lock of a Mutex that the goroutine holds already"))
 		}
 		rtMutexWait(&m.word, tid)
 	}
+	mp.rt.pi++
 	m.owner = gp.goid
 }
 
@@ -88,6 +87,13 @@ func rtMutexGoexit() {
 	fatal("rt: goroutine exits while it holds an rt.Mutex")
 }
 
-// rtHoldsPI reports whether the goroutine of mp holds an rt.Mutex and must
-// not be preempted for the sake of other ordinary goroutines.
-func rtHoldsPI(mp *m) bool { return mp != nil && mp.rt.pi > 0 }
+// rtHoldsPI reports whether the goroutine of mp is running and holds an
+// rt.Mutex, so that it must not be preempted for the sake of other ordinary
+// goroutines. In a system call it loses its P like any other.
+func rtHoldsPI(mp *m) bool {
+	if mp == nil || mp.rt.pi == 0 {
+		return false
+	}
+	gp := mp.curg
+	return gp != nil && readgstatus(gp)&^_Gscan == _Grunning
+}

@@ -115,6 +115,7 @@ const rtOn = true
 type mRT struct {
 	p    rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
 	scan rtPuintptr // the reserved P whose scan lock this M holds, or 0
+	attr uint32     // 1: entering real time; 2: boosted (rtBoost)
 	pi   int32      // rt.Mutexes held by the goroutine locked to this M
 }
 

@@ -153,7 +153,7 @@ func rtSlackLock(reason stwReason) bool {
 // rtBoostSelf boosts the initiator of a stop until rtStartPs.
 func rtBoostSelf(reason stwReason) {
 	if reason != rtSlackForEachP {
-		rtBoost(uint32(getg().m.procid))
+		rtBoost(getg().m)
 	}
 }
 
@@ -166,31 +166,37 @@ func rtSlackDone(reason stwReason, ns int64) {
 // rtBoosted are the threads that run at a borrowed priority, and what they
 // had. Written with worldsema held.
 var rtBoosted struct {
-	n    int
-	tids [64]uint32
-	was  [64]rtSchedAttr
+	n   int
+	ms  [64]muintptr
+	was [64]rtSchedAttr
 }
 
-// rtBoost lends the thread tid the priority of the most urgent task, unless it
-// has a real-time policy of its own. The caller holds worldsema.
-func rtBoost(tid uint32) {
+// rtBoost lends the thread of mp the priority of the most urgent task, unless
+// it has a real-time policy of its own or is entering real time: m.rt.attr
+// keeps the two apart, and rtEnter waits for the end of a boost. The caller
+// holds worldsema.
+func rtBoost(mp *m) {
 	b := &rtBoosted
 	prio := rtWatch.prio.Load()
-	if b.n == len(b.tids) || tid == 0 || prio == 0 {
+	tid := uint32(mp.procid)
+	if b.n == len(b.ms) || tid == 0 || prio == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
 		return
 	}
 	was := &b.was[b.n]
 	_, _, e := linux.Syscall6(rtSYS_sched_getattr, uintptr(tid), uintptr(unsafe.Pointer(was)), unsafe.Sizeof(*was), 0, 0, 0)
 	if e != 0 || was.policy != 0 {
+		atomic.Store(&mp.rt.attr, 0)
 		return
 	}
 	was.size = uint32(unsafe.Sizeof(*was))
 	was.runtime = 0 // see rtRestore
 	a := rtSchedAttr{size: was.size, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: max(prio, 2) - 1}
-	if rtSetattr(tid, &a) == 0 {
-		b.tids[b.n] = tid
-		b.n++
+	if rtSetattr(tid, &a) != 0 {
+		atomic.Store(&mp.rt.attr, 0)
+		return
 	}
+	b.ms[b.n].set(mp)
+	b.n++
 }
 
 // rtBoostWaited boosts the threads that the stop in progress waits for.
@@ -200,13 +206,13 @@ func rtBoostWaited() {
 	}
 	for _, pp := range rtSched.ord {
 		if mp := pp.m.ptr(); mp != nil && atomic.Load(&pp.status) == _Prunning && mp != getg().m {
-			rtBoost(uint32(mp.procid))
+			rtBoost(mp)
 		}
 	}
 	// Those that were given a P and have not run since.
 	for mp := allm; mp != nil; mp = mp.alllink {
 		if mp.nextp != 0 {
-			rtBoost(uint32(mp.procid))
+			rtBoost(mp)
 		}
 	}
 }
@@ -215,10 +221,12 @@ func rtBoostWaited() {
 func rtUnboost(i int) {
 	b := &rtBoosted
 	for j := i; j < b.n; j++ {
-		if rtSetattr(b.tids[j], &b.was[j]) == _EPERM {
+		mp := b.ms[j].ptr()
+		if rtSetattr(uint32(mp.procid), &b.was[j]) == _EPERM {
 			b.was[j].flags |= _SCHED_FLAG_RESET_ON_FORK
-			rtSetattr(b.tids[j], &b.was[j])
+			rtSetattr(uint32(mp.procid), &b.was[j])
 		}
+		atomic.Store(&mp.rt.attr, 0)
 	}
 	b.n = min(b.n, i)
 }

@@ -180,11 +180,15 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	}
 	LockOSThread()
 	pp := rtGetP()
+	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
+		Gosched() // boosted by a stop, which ends at the latest when we are stopped
+	}
 	step, errno = rtApply(a, &pp.rt.saved)
 	if errno != 0 {
 		lock(&sched.lock)
 		rtPutPLocked(pp)
 		unlock(&sched.lock)
+		atomic.Store(&gp.m.rt.attr, 0)
 		UnlockOSThread()
 		return 0, step, errno
 	}
@@ -269,6 +273,7 @@ func rtLeave() {
 	pp.rt.m = 0
 	unlock(&sched.lock)
 	rtRestore(&pp.rt.saved)
+	atomic.Store(&mp.rt.attr, 0)
 	mcall(rtLeaveM)
 	UnlockOSThread()
 	rtWatchUpdate()
