@@ -110,7 +110,7 @@ func labUsage(fs *flag.FlagSet, format string, args ...any) int {
 // A labSetup holds the flags that all commands that boot share.
 type labSetup struct {
 	arch, kernel, clock, append_, logFile, jsonFile string
-	cpus, mem                                       int
+	cpus, mem, seed                                 int
 	throttling, anyKernel, verbose, noInstall       bool
 	timeout, hang                                   time.Duration
 	files, gets, env, allow                         stringList
@@ -123,6 +123,7 @@ func (s *labSetup) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.kernel, "kernel", "", "boot this kernel `file` (bzImage or Image) instead of Debian's")
 	fs.BoolVar(&s.anyKernel, "any-kernel", false, "go on under a kernel that is not PREEMPT_RT")
 	fs.StringVar(&s.clock, "clock", "icount", "guest `clock`: icount (deterministic), host (several CPUs, functional checks) or kvm")
+	fs.IntVar(&s.seed, "seed", 1, "seed of the guest's randomness; the same `number` gives the same run, to the nanosecond")
 	fs.StringVar(&s.append_, "append", "", "more `words` for the kernel's command line")
 	fs.BoolVar(&s.throttling, "throttling", false, "leave RT throttling on (950 ms of each second); it is off otherwise")
 	fs.DurationVar(&s.timeout, "timeout", 10*time.Minute, "time limit of the whole boot, in the host's time; 0 is none")
@@ -169,7 +170,7 @@ func labLock(s *lab.Store) string {
 // job makes ready a boot for arch.
 func (s *labSetup) job(ctx context.Context, store *lab.Store, arch lab.Arch) (*lab.Job, error) {
 	j := &lab.Job{
-		Machine: lab.Machine{Arch: arch, Clock: lab.Clock(s.clock), CPUs: s.cpus, MemoryMB: s.mem, Kernel: s.kernel, Append: s.append_},
+		Machine: lab.Machine{Arch: arch, Clock: lab.Clock(s.clock), CPUs: s.cpus, MemoryMB: s.mem, Kernel: s.kernel, Append: s.append_, Seed: s.seed},
 		Plan:    wire.Plan{RTRuntimeUS: -1, Realtime: !s.anyKernel, HeartbeatSeconds: 5},
 		Limits:  lab.DefaultLimits,
 	}

@@ -28,12 +28,12 @@ var patterns = []struct {
 }{
 	{OutOfMemory, regexp.MustCompile(`Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)`)},
 	{GuestPanic, regexp.MustCompile(`Kernel panic - not syncing`)},
-	{OutOfMemory, regexp.MustCompile(`Out of memory( and no killable processes|: Killed process|: Kill process)|Memory cgroup out of memory: Killed process|invoked oom-killer:`)},
+	{OutOfMemory, regexp.MustCompile(`Out of memory( and no killable processes|: Killed process|: Kill process)|Memory cgroup out of memory: Killed process`)},
 	{RCUStall, regexp.MustCompile(`rcu: INFO: \S+ (self-)?detected (expedited )?stalls?|rcu: \S+ kthread starved for|rcu: \S+ kthread timer wakeup didn't happen`)},
 	{RTThrottling, regexp.MustCompile(`sched: RT throttling activated`)},
 	{Hang, regexp.MustCompile(`watchdog: (BUG: soft lockup|Watchdog detected hard LOCKUP)|NMI watchdog: `)},
 	{GuestPanic, regexp.MustCompile(`(^|: )(Oops|Internal error|BUG): |kernel BUG at |Unable to handle kernel |general protection fault.*(?:SMP|PREEMPT)`)},
-	{"", regexp.MustCompile(`INFO: task .* blocked for more than|sched: DL replenish lagged|WARNING: CPU: |clocksource: timekeeping watchdog|perf: interrupt took too long`)},
+	{"", regexp.MustCompile(`invoked oom-killer:|INFO: task .* blocked for more than|sched: DL replenish lagged|WARNING: CPU: |clocksource: timekeeping watchdog|perf: interrupt took too long`)},
 }
 
 var (
@@ -50,7 +50,17 @@ func (s *Scanner) Line(line string) *Event {
 	if loc == nil {
 		return nil
 	}
-	text := line[loc[1]:]
+	return s.Message(line[loc[1]:])
+}
+
+// Message examines the text of one message of the kernel. Only the first of
+// equal ones counts: the console and the kernel's log tell the same.
+func (s *Scanner) Message(text string) *Event {
+	for _, e := range s.Events {
+		if e.Text == text {
+			return nil
+		}
+	}
 	for _, p := range patterns {
 		if p.re.MatchString(text) {
 			s.Events = append(s.Events, Event{p.kind, text})

@@ -44,6 +44,7 @@ type Machine struct {
 	MemoryMB int    `json:"memory_mb"`
 	Kernel   string `json:"kernel"`           // file on the host
 	Append   string `json:"append,omitempty"` // more words for the kernel's command line
+	Seed     int    `json:"seed"`             // of all randomness in the guest
 
 	initrd  string
 	console *os.File // terminal for an interactive console, or nil
@@ -126,7 +127,7 @@ func (m *Machine) args(line, monitor string) []string {
 	case Icount:
 		// sleep=off: idle time is skipped, not waited for. A fixed date and
 		// seed make one boot like the next.
-		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=2,sleep=off", "-rtc", "base=2026-06-01T00:00:00,clock=vm", "-seed", "1")
+		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=2,sleep=off", "-rtc", "base=2026-06-01T00:00:00,clock=vm", "-seed", strconv.Itoa(m.Seed))
 	case Host:
 		a = append(a, "-accel", "tcg,thread=multi")
 	case KVM:
@@ -287,4 +288,11 @@ func (q *qemuProcess) ask() string {
 		}
 	}
 	return strings.Join(at, "; ")
+}
+
+// Version returns the emulator's first line about itself, "" if it has none.
+func (m *Machine) Version(ctx context.Context) string {
+	out, _ := exec.CommandContext(ctx, m.qemu(), "--version").Output()
+	first, _, _ := strings.Cut(string(out), "\n")
+	return first
 }

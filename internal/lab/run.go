@@ -169,7 +169,7 @@ func run(ctx context.Context, job *Job, b booter) *Result {
 			select { // let the console say it
 			case exit = <-ended:
 				ended <- exit
-			case <-time.After(5 * time.Second):
+			case <-time.After(min(5*time.Second, job.Limits.Hang)):
 			}
 		}
 		m.kill()
@@ -193,7 +193,8 @@ func nonEmpty(s ...string) []string {
 	return out
 }
 
-// A vigil watches one boot.
+// A vigil watches one boot. Only records are signs of life: a kernel that
+// prints stall after stall is not alive.
 type vigil struct {
 	job  *Job
 	res  *Result
@@ -277,7 +278,6 @@ func (v *vigil) watchConsole(r io.Reader) {
 		r = io.TeeReader(r, v.job.Console)
 	}
 	lines(r, func(line []byte) {
-		v.signOfLife()
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if v.asked {
@@ -292,6 +292,7 @@ func (v *vigil) watchConsole(r io.Reader) {
 		v.scan.Line(string(line))
 		// Records may share the console.
 		if rec := v.reader.Line(line); rec != nil {
+			v.signOfLife()
 			v.record(rec)
 		}
 	})
@@ -362,6 +363,8 @@ func (v *vigil) record(rec *wire.Record) {
 			res.Files[rec.Path] = b.Bytes()
 			delete(v.files, rec.Path)
 		}
+	case wire.Kernel:
+		v.scan.Message(rec.Error)
 	case wire.Fault:
 		v.fault = rec.Error
 	case wire.Done:
@@ -426,6 +429,9 @@ func (v *vigil) judge(over Outcome, exit, ctxErr error) {
 		default:
 			set(BootFailure, "init did not report within %v; last on the console: %s", v.job.Limits.Boot, orNothing(v.last))
 		}
+	case over == Hang && (worst == nil || worst.Kind == RCUStall || worst.Kind == RTThrottling):
+		// What starves everything starves RCU first: the stall is a symptom.
+		set(Hang, "no sign of life for %v%s", v.job.Limits.Hang, running)
 	case worst != nil && worst.Kind != RTThrottling:
 		set(worst.Kind, "%s%s", worst.Text, running)
 	case over == Hang:

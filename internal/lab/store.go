@@ -31,6 +31,9 @@ type Store struct {
 	Dir string // such as out/cache/lab
 }
 
+// schema changes whenever a store of before lacks what is needed now.
+const schema = 2
+
 // A Manifest lists what a store holds for one architecture.
 type Manifest struct {
 	Schema   int       `json:"schema"`
@@ -56,7 +59,10 @@ type Entry struct {
 }
 
 // tools are the packages whose programs every guest has.
-var tools = []string{"busybox-static", "rt-tests", "stress-ng", "libc6"}
+var tools = []string{"busybox-static", "rt-tests", "stress-ng", "util-linux", "libc6"}
+
+// utilLinux is what guests get of util-linux; busybox has the rest.
+var utilLinux = []string{"chrt", "taskset", "prlimit", "unshare", "nsenter", "setpriv"}
 
 func (s *Store) archDir(a Arch) string { return filepath.Join(s.Dir, string(a)) }
 
@@ -78,8 +84,8 @@ func (s *Store) Manifest(a Arch) (*Manifest, error) {
 		return nil, err
 	}
 	m := new(Manifest)
-	if err := json.Unmarshal(b, m); err != nil || m.Schema != 1 || m.Arch != a || m.Kernel == "" {
-		return nil, fmt.Errorf("%s is damaged; run 'rtgo lab fetch -f -arch %s'", name, a)
+	if err := json.Unmarshal(b, m); err != nil || m.Schema != schema || m.Arch != a || m.Kernel == "" {
+		return nil, fmt.Errorf("%s is damaged or of another version of rtgo; run 'rtgo lab fetch -f -arch %s'", name, a)
 	}
 	return m, nil
 }
@@ -218,7 +224,7 @@ func (f *fetch) run(ctx context.Context) (*Manifest, error) {
 	if err := f.libraries(ctx); err != nil {
 		return nil, err
 	}
-	m := &Manifest{Schema: 1, Arch: f.arch}
+	m := &Manifest{Schema: schema, Arch: f.arch}
 	for _, e := range f.files {
 		if strings.HasPrefix(e.Path, "boot/vmlinuz-") {
 			m.Kernel = e.Path
@@ -361,6 +367,9 @@ func (f *fetch) extract(r io.Reader, h *tar.Header, d *deb) error {
 	if !wanted || !filepath.IsLocal(name) || strings.Contains(name, "/gconv/") {
 		return nil
 	}
+	if d.Name == "util-linux" && !slices.Contains(utilLinux, path.Base(name)) {
+		return nil
+	}
 	dst := filepath.Join(f.root, name)
 	e := Entry{Path: name, Mode: fs.FileMode(h.Mode) & 0o777}
 	switch h.Typeflag {
@@ -368,7 +377,7 @@ func (f *fetch) extract(r io.Reader, h *tar.Header, d *deb) error {
 		if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
 			return err
 		}
-		out, err := os.OpenFile(dst, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+		out, err := os.OpenFile(dst, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, e.Mode|0o600)
 		if err != nil {
 			return err
 		}

@@ -94,6 +94,15 @@ func (g *guest) run() error {
 	if err := g.prepare(&plan); err != nil {
 		return err
 	}
+	if plan.RTRuntimeUS >= 0 {
+		// A task of the priority of interrupt threads, or above, that is
+		// throttled for 50 ms of each second would leave none of the rest to
+		// the thread that empties the serial line.
+		if err := raiseLineIRQ(); err != nil {
+			return err
+		}
+	}
+	go g.kernelLog()
 	if plan.HeartbeatSeconds > 0 {
 		go func() {
 			for {
@@ -109,6 +118,61 @@ func (g *guest) run() error {
 	}
 	g.stop([]string{"*"})
 	g.send(&wire.Record{Kind: wire.Done})
+	return nil
+}
+
+// kernelLog forwards warnings from the kernel's log: the console prints some
+// of them only when threads get to run that a real-time task may starve.
+func (g *guest) kernelLog() {
+	f, err := os.Open("/dev/kmsg")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	f.Seek(0, io.SeekEnd)
+	buf := make([]byte, 8192)
+	for {
+		n, err := f.Read(buf)
+		if errors.Is(err, syscall.EPIPE) {
+			continue // overwritten before it was read
+		}
+		if err != nil {
+			return
+		}
+		head, text, _ := strings.Cut(string(buf[:n]), ";")
+		prio, _, _ := strings.Cut(head, ",")
+		p, err := strconv.Atoi(prio)
+		if err != nil || p&7 > 4 {
+			continue
+		}
+		text, _, _ = strings.Cut(text, "\n")
+		g.send(&wire.Record{Kind: wire.Kernel, Error: text})
+	}
+}
+
+// raiseLineIRQ gives the interrupt threads of serial lines the highest
+// priority.
+func raiseLineIRQ() error {
+	comms, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		return err
+	}
+	for _, c := range comms {
+		b, _ := os.ReadFile(c)
+		name := strings.TrimSpace(string(b))
+		if !strings.HasPrefix(name, "irq/") || !strings.Contains(name, "ttyS") && !strings.Contains(name, "uart") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(c)))
+		if err != nil {
+			return err
+		}
+		const fifo = 1
+		prio := int32(99)
+		if _, _, e := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, uintptr(pid), fifo, uintptr(unsafe.Pointer(&prio))); e != 0 {
+			return fmt.Errorf("priority of %s: %v", name, e)
+		}
+	}
 	return nil
 }
 

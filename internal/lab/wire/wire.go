@@ -79,6 +79,7 @@ const (
 	End    = "end"    // a step ended, with Exit or Signal
 	File   = "file"   // Data is the next part of the file Path; Last marks its end
 	Alive  = "alive"  // a sign of life
+	Kernel = "kernel" // Error is a warning or worse in the kernel's log
 	Fault  = "fault"  // the guest cannot do what the plan says; Error says why
 	Done   = "done"   // the plan is complete
 )
