@@ -69,5 +69,3 @@ func rtLock2(l *mutex)   {}
 func rtUnlock2(l *mutex) {}
 
 func rtNetpollWait(delay int64) bool { return false }
-
-func rtBoostWaited() {}
