@@ -94,14 +94,6 @@ func (g *guest) run() error {
 	if err := g.prepare(&plan); err != nil {
 		return err
 	}
-	if plan.RTRuntimeUS >= 0 {
-		// A task of the priority of interrupt threads, or above, that is
-		// throttled for 50 ms of each second would leave none of the rest to
-		// the thread that empties the serial line.
-		if err := raiseLineIRQ(); err != nil {
-			return err
-		}
-	}
 	go g.kernelLog()
 	if plan.HeartbeatSeconds > 0 {
 		go func() {
@@ -148,32 +140,6 @@ func (g *guest) kernelLog() {
 		text, _, _ = strings.Cut(text, "\n")
 		g.send(&wire.Record{Kind: wire.Kernel, Error: text})
 	}
-}
-
-// raiseLineIRQ gives the interrupt threads of serial lines the highest
-// priority.
-func raiseLineIRQ() error {
-	comms, err := filepath.Glob("/proc/[0-9]*/comm")
-	if err != nil {
-		return err
-	}
-	for _, c := range comms {
-		b, _ := os.ReadFile(c)
-		name := strings.TrimSpace(string(b))
-		if !strings.HasPrefix(name, "irq/") || !strings.Contains(name, "ttyS") && !strings.Contains(name, "uart") {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(c)))
-		if err != nil {
-			return err
-		}
-		const fifo = 1
-		prio := int32(99)
-		if _, _, e := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, uintptr(pid), fifo, uintptr(unsafe.Pointer(&prio))); e != 0 {
-			return fmt.Errorf("priority of %s: %v", name, e)
-		}
-	}
-	return nil
 }
 
 // prepare sets up the kernel as the plan wants it.
