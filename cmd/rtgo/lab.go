@@ -122,7 +122,7 @@ func (s *labSetup) register(fs *flag.FlagSet) {
 	fs.IntVar(&s.mem, "mem", 2048, "guest memory in `MB`")
 	fs.StringVar(&s.kernel, "kernel", "", "boot this kernel `file` (bzImage or Image) instead of Debian's")
 	fs.BoolVar(&s.anyKernel, "any-kernel", false, "go on under a kernel that is not PREEMPT_RT")
-	fs.StringVar(&s.clock, "clock", "icount", "guest `clock`: icount (deterministic), host (several CPUs, functional checks) or kvm")
+	fs.StringVar(&s.clock, "clock", "icount", "guest `clock`: icount (deterministic), bochs (deterministic, amd64 with several CPUs, slow), host (functional checks only) or kvm")
 	fs.IntVar(&s.seed, "seed", 1, "seed of the guest's randomness; the same `number` gives the same run, to the nanosecond")
 	fs.StringVar(&s.append_, "append", "", "more `words` for the kernel's command line")
 	fs.BoolVar(&s.throttling, "throttling", false, "leave RT throttling on (950 ms of each second); it is off otherwise")
@@ -196,7 +196,7 @@ func (s *labSetup) job(ctx context.Context, store *lab.Store, arch lab.Arch) (*l
 			return nil, err
 		}
 	}
-	if err := j.Machine.EnsureQEMU(ctx, !s.noInstall, os.Stderr); err != nil {
+	if err := j.Machine.Ensure(ctx, !s.noInstall, os.Stderr); err != nil {
 		return nil, err
 	}
 	mf, err := store.Fetch(ctx, arch, false, os.Stderr)

@@ -43,12 +43,14 @@ Examples:
   rtgo lab scenario docs/lab/busy-loops.json
   rtgo lab scenario -repeat 2 -json out/report.json test.json
   rtgo lab scenario -arch arm64 -repeat 3 -vary-seed test.json
+  rtgo lab scenario -clock icount -arch arm64 docs/lab/two-cpus.json    void, as it should be
 `
 
 func labScenario(args []string) int {
 	fs := labFlags("scenario")
 	arch := fs.String("arch", "", "`architecture` in place of the file's")
 	cpus := fs.Int("cpus", 0, "number of `CPUs` in place of the file's")
+	clock := fs.String("clock", "", "`clock` in place of the file's: icount, bochs, host or kvm")
 	kernel := fs.String("kernel", "", "boot this kernel `file` instead of Debian's")
 	repeat := fs.Int("repeat", 1, "boots")
 	vary := fs.Bool("vary-seed", false, "give each boot another seed")
@@ -76,6 +78,9 @@ func labScenario(args []string) int {
 		if s.Arch, err = lab.ParseArch(*arch); err != nil {
 			return labUsage(fs, "%v", err)
 		}
+	}
+	if *clock != "" {
+		s.Clock = lab.Clock(*clock)
 	}
 	if *cpus > 0 {
 		s.CPUs = *cpus
@@ -153,7 +158,7 @@ func scenarioJob(ctx context.Context, store *lab.Store, s *lab.Scenario, dir, ke
 	if err := j.Machine.Check(); err != nil {
 		return nil, err
 	}
-	if err := j.Machine.EnsureQEMU(ctx, install, os.Stderr); err != nil {
+	if err := j.Machine.Ensure(ctx, install, os.Stderr); err != nil {
 		return nil, err
 	}
 	mf, err := store.Fetch(ctx, s.Arch, false, os.Stderr)
@@ -224,7 +229,7 @@ func labSmoke(args []string) int {
 	failed := 0
 	for _, a := range arches {
 		m := &lab.Machine{Arch: a}
-		if err := m.EnsureQEMU(ctx, !*noInstall, os.Stderr); err != nil {
+		if err := m.Ensure(ctx, !*noInstall, os.Stderr); err != nil {
 			return fail(fs.Name(), err)
 		}
 		c, err := lab.Smoke(ctx, store, a, labLock(store), root, os.Stdout)

@@ -34,6 +34,10 @@ const (
 	Host Clock = "host"
 	// KVM is the host's time and processor.
 	KVM Clock = "kvm"
+	// Bochs counts instructions too, in another simulator: amd64, several
+	// CPUs taking turns every few instructions. Deterministic, and its
+	// latencies hold with two CPUs under load; ten times slower than Icount.
+	Bochs Clock = "bochs"
 )
 
 // A Machine describes a virtual machine.
@@ -53,14 +57,18 @@ type Machine struct {
 // Check refuses machines that are known not to work, and says what would.
 func (m *Machine) Check() error {
 	switch {
-	case m.Clock != Icount && m.Clock != Host && m.Clock != KVM:
-		return fmt.Errorf("unknown clock %q; use icount, host or kvm", m.Clock)
+	case m.Clock != Icount && m.Clock != Host && m.Clock != KVM && m.Clock != Bochs:
+		return fmt.Errorf("unknown clock %q; use icount, bochs, host or kvm", m.Clock)
 	case m.CPUs < 1 || m.CPUs > 64:
 		return fmt.Errorf("%d CPUs; use 1 to 64", m.CPUs)
 	case m.MemoryMB < 256:
 		return fmt.Errorf("%d MB of memory; the guest needs at least 256", m.MemoryMB)
 	case m.Arch == AMD64 && m.Clock == Icount && m.CPUs > 1:
-		return errors.New("amd64 with several CPUs hangs in boot under the icount clock; use -cpus 1, or -arch arm64, or -clock host")
+		return errors.New("amd64 with several CPUs hangs in boot under the icount clock; use -cpus 1, or -clock bochs, or -arch arm64")
+	case m.Clock == Bochs && m.Arch != AMD64:
+		return errors.New("the bochs clock has amd64 only; use -clock icount")
+	case m.Clock == Bochs && (m.CPUs > 8 || m.MemoryMB > 2048):
+		return errors.New("the bochs clock has up to 8 CPUs and 2048 MB of memory")
 	case m.Clock == KVM && m.Arch != Native():
 		return fmt.Errorf("KVM runs %s guests only on this host", Native())
 	}
@@ -69,46 +77,68 @@ func (m *Machine) Check() error {
 
 // qemu returns the name of the emulator.
 func (m *Machine) qemu() string {
-	if m.Arch == ARM64 {
+	switch {
+	case m.Clock == Bochs:
+		return "bochs"
+	case m.Arch == ARM64:
 		return "qemu-system-aarch64"
 	}
 	return "qemu-system-x86_64"
 }
 
-func (m *Machine) qemuPackage() string {
-	if m.Arch == ARM64 {
-		return "qemu-system-arm"
+// needs returns the commands that the machine is made with and the Debian
+// packages that have them.
+func (m *Machine) needs() (commands, packages []string) {
+	switch {
+	case m.Clock == Bochs:
+		return []string{"bochs", "genisoimage"}, []string{"bochs", "bochs-sdl", "bochsbios", "vgabios", "isolinux", "syslinux-common", "genisoimage"}
+	case m.Arch == ARM64:
+		return []string{m.qemu()}, []string{"qemu-system-arm"}
 	}
-	return "qemu-system-x86"
+	return []string{m.qemu()}, []string{"qemu-system-x86"}
 }
 
-// EnsureQEMU finds the emulator and, if install is set and it is missing,
-// installs Debian's package, for which it needs to be root or have sudo
+// Ensure finds the emulator and, if install is set and it is missing,
+// installs Debian's packages, for which it needs to be root or have sudo
 // without a password.
-func (m *Machine) EnsureQEMU(ctx context.Context, install bool, w io.Writer) error {
-	if _, err := exec.LookPath(m.qemu()); err == nil {
+func (m *Machine) Ensure(ctx context.Context, install bool, w io.Writer) error {
+	commands, packages := m.needs()
+	missing := ""
+	for _, c := range commands {
+		if _, err := exec.LookPath(c); err != nil {
+			missing = c
+		}
+	}
+	if m.Clock == Bochs && missing == "" {
+		for _, f := range bochsFiles {
+			if _, err := os.Stat(f); err != nil {
+				missing = f
+			}
+		}
+	}
+	if missing == "" {
 		return nil
 	}
-	argv := []string{"apt-get", "-q", "-y", "-oDPkg::Lock::Timeout=300", "install", "--no-install-recommends", m.qemuPackage()}
-	how := "install it with: apt-get install " + m.qemuPackage()
+	how := "install it with: apt-get install " + strings.Join(packages, " ")
 	if !install {
-		return fmt.Errorf("%s is not on PATH; %s", m.qemu(), how)
+		return fmt.Errorf("no %s here; %s", missing, how)
 	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("no %s here, and this is no Debian system; install it (QEMU 7 or newer)", missing)
+	}
+	argv := append([]string{"apt-get", "-q", "-y", "-oDPkg::Lock::Timeout=300", "install", "--no-install-recommends"}, packages...)
 	if os.Geteuid() != 0 {
 		argv = append([]string{"sudo", "-n"}, argv...)
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%s is not on PATH and this is no Debian system; install QEMU 7 or newer", m.qemu())
-	}
-	fmt.Fprintf(w, "lab: installing %s\n", m.qemuPackage())
+	fmt.Fprintf(w, "lab: installing %s\n", strings.Join(packages, " "))
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		last := out[bytes.LastIndexByte(bytes.TrimSpace(out), '\n')+1:]
-		return fmt.Errorf("installing %s: %v: %s; as root, %s", m.qemuPackage(), err, bytes.TrimSpace(last), how)
+		return fmt.Errorf("installing %s: %v: %s; as root, %s", packages[0], err, bytes.TrimSpace(last), how)
 	}
-	_, err = exec.LookPath(m.qemu())
+	_, err = exec.LookPath(commands[0])
 	return err
 }
 
@@ -143,20 +173,22 @@ func (m *Machine) args(line, monitor string) []string {
 	} else {
 		a = append(a, "-serial", "chardev:line")
 	}
-	words := []string{
-		"console=" + console, "lab.line=" + record,
-		// Warnings reach the console ("RT throttling activated" is one), and
-		// an oops is the end.
-		"loglevel=5", "printk.time=1", "panic=-1", "oops=panic",
-	}
-	if m.Clock == Icount {
+	return append(a, "-monitor", "unix:"+monitor+",server=on,wait=off",
+		"-kernel", m.Kernel, "-initrd", m.initrd, "-append", m.cmdline(console, record))
+}
+
+// cmdline returns the kernel's command line: its console, the line for
+// records, and that warnings reach the console ("RT throttling activated" is
+// one) and an oops is the end.
+func (m *Machine) cmdline(console, record string) string {
+	words := []string{"console=" + console, "lab.line=" + record, "loglevel=5", "printk.time=1", "panic=-1", "oops=panic"}
+	if m.Clock == Icount || m.Clock == Bochs {
 		words = append(words, "nokaslr", "norandmaps")
 	}
 	if m.Append != "" {
 		words = append(words, m.Append)
 	}
-	return append(a, "-monitor", "unix:"+monitor+",server=on,wait=off",
-		"-kernel", m.Kernel, "-initrd", m.initrd, "-append", strings.Join(words, " "))
+	return strings.Join(words, " ")
 }
 
 // A running is a machine that has been switched on.
@@ -175,90 +207,110 @@ type booter interface {
 
 type qemuBooter struct{ dir string } // dir for the monitor's socket
 
-type qemuProcess struct {
-	cmd     *exec.Cmd
-	arch    Arch
-	out     io.Reader
-	rec     *os.File
-	monitor string
-	stderr  bytes.Buffer
-	ended   chan struct{}
-	err     error
-	once    sync.Once
-	group   bool
+// An emulator is the process of one machine.
+type emulator struct {
+	cmd    *exec.Cmd
+	out    *os.File
+	rec    *os.File
+	stderr bytes.Buffer
+	ended  chan struct{}
+	err    error
+	once   sync.Once
+
+	question func() string // what ask does; may be nil
 }
 
-func (b qemuBooter) boot(m *Machine) (running, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
+// start runs an emulator. It finds the writing ends of the console and of the
+// line as file descriptors 3 and 4, or its standard output for the console if
+// onStdout is set.
+func start(cmd *exec.Cmd, onStdout bool, terminal *os.File) (*emulator, error) {
+	e := &emulator{cmd: cmd, ended: make(chan struct{})}
+	var ends [2]*os.File
+	for i, p := range []**os.File{&e.out, &e.rec} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		*p, ends[i] = r, w
 	}
-	defer w.Close()
-	q := &qemuProcess{arch: m.Arch, rec: r, monitor: filepath.Join(b.dir, "monitor"), ended: make(chan struct{}), group: m.console == nil}
-	q.cmd = exec.Command(m.qemu(), m.args("/dev/fd/3", q.monitor)...)
-	q.cmd.ExtraFiles = []*os.File{w}
-	q.cmd.Stderr = &q.stderr
-	if m.console != nil {
-		q.cmd.Stdin = m.console
+	cmd.ExtraFiles = ends[:]
+	if onStdout {
+		cmd.Stdout = ends[0]
 	}
-	out, cw, err := os.Pipe()
-	if err != nil {
-		r.Close()
-		return nil, err
+	cmd.Stderr = &e.stderr
+	if terminal != nil {
+		cmd.Stdin = terminal
 	}
-	defer cw.Close()
-	q.cmd.Stdout, q.out = cw, out
 	// A group of its own can be killed as a whole; on a terminal it would be
 	// stopped for reading. If this process dies, the machine goes with it.
-	q.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: q.group, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: terminal == nil, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 10 * time.Second
 	started := make(chan error)
 	go func() {
 		// The death signal is tied to the thread that started the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := q.cmd.Start()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			q.err = q.cmd.Wait()
-			close(q.ended)
+			e.err = cmd.Wait()
+			close(e.ended)
 		}
 	}()
 	if err := <-started; err != nil {
-		r.Close()
-		out.Close()
-		return nil, fmt.Errorf("%s: %v", m.qemu(), err)
+		e.out.Close()
+		e.rec.Close()
+		return nil, fmt.Errorf("%s: %v", filepath.Base(cmd.Path), err)
 	}
-	return q, nil
+	return e, nil
 }
 
-func (q *qemuProcess) console() io.Reader { return q.out }
-func (q *qemuProcess) line() io.Reader    { return q.rec }
+func (b qemuBooter) boot(m *Machine) (running, error) {
+	monitor := filepath.Join(b.dir, "monitor")
+	e, err := start(exec.Command(m.qemu(), m.args("/dev/fd/4", monitor)...), true, m.console)
+	if err != nil {
+		return nil, err
+	}
+	e.question = func() string { return askQEMU(monitor, m.Arch) }
+	return e, nil
+}
 
-func (q *qemuProcess) wait() error {
-	<-q.ended
-	if q.err == nil {
+func (e *emulator) ask() string {
+	if e.question == nil {
+		return ""
+	}
+	return e.question()
+}
+
+func (e *emulator) console() io.Reader { return e.out }
+func (e *emulator) line() io.Reader    { return e.rec }
+
+func (e *emulator) wait() error {
+	<-e.ended
+	if e.err == nil {
 		return nil
 	}
-	msg := strings.TrimSpace(q.stderr.String())
+	msg := strings.TrimSpace(e.stderr.String())
 	if msg == "" {
-		return fmt.Errorf("%s: %v", filepath.Base(q.cmd.Path), q.err)
+		return fmt.Errorf("%s: %v", filepath.Base(e.cmd.Path), e.err)
 	}
 	return fmt.Errorf("%s", strings.ReplaceAll(msg, "\n", "; "))
 }
 
-func (q *qemuProcess) kill() {
-	q.once.Do(func() {
-		if q.group {
-			syscall.Kill(-q.cmd.Process.Pid, syscall.SIGKILL)
+func (e *emulator) kill() {
+	e.once.Do(func() {
+		if e.cmd.SysProcAttr.Setpgid {
+			syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
 		} else {
-			q.cmd.Process.Kill()
+			e.cmd.Process.Kill()
 		}
 	})
 }
 
-// ask stops at nothing: whatever fails, there is just less to tell.
-func (q *qemuProcess) ask() string {
-	c, err := net.DialTimeout("unix", q.monitor, time.Second)
+// askQEMU stops at nothing: whatever fails, there is just less to tell.
+func askQEMU(monitor string, a Arch) string {
+	c, err := net.DialTimeout("unix", monitor, time.Second)
 	if err != nil {
 		return ""
 	}
@@ -275,7 +327,7 @@ func (q *qemuProcess) ask() string {
 			break
 		}
 	}
-	if q.arch == AMD64 {
+	if a == AMD64 {
 		// The kernel panics on an NMI of unknown source, naming the task.
 		io.WriteString(c, "nmi\n")
 		c.Read(buf)

@@ -136,7 +136,11 @@ func Run(ctx context.Context, job *Job, lock string, w io.Writer) *Result {
 		return infra(fmt.Errorf("initramfs: %w", err))
 	}
 	job.Machine.console = job.Terminal
-	r := run(ctx, job, qemuBooter{dir})
+	var b booter = qemuBooter{dir}
+	if job.Machine.Clock == Bochs {
+		b = bochsBooter{dir}
+	}
+	r := run(ctx, job, b)
 	r.ImageSum = sum
 	return r
 }
@@ -150,7 +154,7 @@ func run(ctx context.Context, job *Job, b booter) *Result {
 		res.Outcome, res.Reason = InfraError, err.Error()
 		return res
 	}
-	v := &vigil{job: job, res: res, sign: make(chan struct{}, 1), files: make(map[string]*bytes.Buffer)}
+	v := &vigil{job: job, res: res, sign: make(chan struct{}, 1), dead: make(chan struct{}), files: make(map[string]*bytes.Buffer)}
 	ended := make(chan error, 1)
 	var readers sync.WaitGroup
 	readers.Go(func() { v.watchConsole(m.console()) })
@@ -173,6 +177,9 @@ func run(ctx context.Context, job *Job, b booter) *Result {
 			}
 		}
 		m.kill()
+	}
+	if over == panicked {
+		over = ""
 	}
 	exit = <-ended
 	readers.Wait()
@@ -199,6 +206,7 @@ type vigil struct {
 	job  *Job
 	res  *Result
 	sign chan struct{} // something came from the guest
+	dead chan struct{} // closed when the kernel panicked
 
 	mu      sync.Mutex
 	scan    Scanner
@@ -234,6 +242,15 @@ func (v *vigil) wait(ctx context.Context, ended chan error, start time.Time) Out
 		case err := <-ended:
 			ended <- err
 			return ""
+		case <-v.dead:
+			// QEMU ends by itself then; Bochs would boot again.
+			select {
+			case err := <-ended:
+				ended <- err
+				return ""
+			case <-time.After(min(5*time.Second, l.Hang)):
+				return panicked
+			}
 		case <-ctx.Done():
 			return Timeout
 		case <-total.C:
@@ -258,6 +275,10 @@ func (v *vigil) wait(ctx context.Context, ended chan error, start time.Time) Out
 		}
 	}
 }
+
+// panicked is no outcome: it tells run to end a machine that has ended, in
+// effect.
+const panicked Outcome = "panicked"
 
 // lines calls f for each line of r, however long or unfinished.
 func lines(r io.Reader, f func([]byte)) {
@@ -289,7 +310,11 @@ func (v *vigil) watchConsole(r io.Reader) {
 		if t := bytes.TrimSpace(line); len(t) > 0 {
 			v.last = string(t)
 		}
+		before := v.scan.Panicked()
 		v.scan.Line(string(line))
+		if before == nil && v.scan.Panicked() != nil {
+			close(v.dead)
+		}
 		// Records may share the console.
 		if rec := v.reader.Line(line); rec != nil {
 			v.signOfLife()

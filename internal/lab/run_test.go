@@ -112,6 +112,12 @@ func TestOutcomes(t *testing.T) {
 			f.begin("prog")
 			f.print("Kernel panic - not syncing: sysrq triggered crash")
 		}}, want: GuestPanic, reason: "sysrq triggered crash in step prog"},
+		{name: "panic without power-off", m: &fakeMachine{script: func(f *fakeMachine) {
+			f.hello()
+			f.begin("prog")
+			f.print("Kernel panic - not syncing: Fatal exception")
+			forever(f)
+		}}, want: GuestPanic, reason: "Fatal exception in step prog", killed: true},
 		{name: "panic from memory", m: &fakeMachine{script: func(f *fakeMachine) {
 			f.hello()
 			f.begin("prog")
@@ -293,7 +299,7 @@ func TestMachineCheck(t *testing.T) {
 		{"two CPUs on amd64", func(m *Machine) { m.CPUs = 2 }, "use -cpus 1"},
 		{"no CPU", func(m *Machine) { m.CPUs = 0 }, "1 to 64"},
 		{"memory", func(m *Machine) { m.MemoryMB = 64 }, "at least 256"},
-		{"clock", func(m *Machine) { m.Clock = "wall" }, "icount, host or kvm"},
+		{"clock", func(m *Machine) { m.Clock = "wall" }, "icount, bochs, host or kvm"},
 	} {
 		m := good
 		tt.edit(&m)

@@ -455,7 +455,7 @@ type Report struct {
 // label says what kind of time a clock gives.
 func label(c Clock) string {
 	switch c {
-	case Icount:
+	case Icount, Bochs:
 		return "SIMULATED time: 4 ns per instruction, no caches, no firmware"
 	case Host:
 		return "EMULATED in host time: functional only, latencies mean nothing"

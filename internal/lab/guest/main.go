@@ -442,7 +442,9 @@ func openLine() (*os.File, error) {
 	t.Iflag &^= syscall.IGNBRK | syscall.BRKINT | syscall.PARMRK | syscall.ISTRIP | syscall.INLCR | syscall.IGNCR | syscall.ICRNL | syscall.IXON
 	t.Oflag &^= syscall.OPOST
 	t.Lflag &^= syscall.ECHO | syscall.ECHONL | syscall.ICANON | syscall.ISIG | syscall.IEXTEN
-	t.Cflag = t.Cflag&^(syscall.CSIZE|syscall.PARENB) | syscall.CS8 | syscall.CLOCAL
+	const cbaud = 0x100f
+	// Bochs keeps to the speed; QEMU does not care.
+	t.Cflag = t.Cflag&^(syscall.CSIZE|syscall.PARENB|cbaud) | syscall.CS8 | syscall.CLOCAL | syscall.B115200
 	if err := ioctl(fd, syscall.TCSETS, unsafe.Pointer(&t)); err != nil {
 		return nil, fmt.Errorf("/dev/%s: %v", name, err)
 	}
@@ -453,6 +455,8 @@ func openLine() (*os.File, error) {
 func drain(f *os.File) {
 	const tcsbrk = 0x5409 // with argument 1: tcdrain
 	syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), tcsbrk, 1)
+	// What is in the UART itself has yet to go out.
+	time.Sleep(50 * time.Millisecond)
 }
 
 func ioctl(fd int, req uintptr, p unsafe.Pointer) error {
