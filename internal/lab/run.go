@@ -95,6 +95,10 @@ func (r *Result) Step(name string) *StepResult {
 	return nil
 }
 
+// bochsSlower is how much longer machines of Bochs may take to boot, and to
+// give a sign of life, than those of QEMU.
+const bochsSlower = 5
+
 // Run boots QEMU for the job and returns when the machine is off, which is
 // soon after ctx ends and no later than the limits say. Only one machine runs
 // at a time on a host, for each user; others wait for lock. Its result always
@@ -139,6 +143,9 @@ func Run(ctx context.Context, job *Job, lock string, w io.Writer) *Result {
 	var b booter = qemuBooter{dir}
 	if job.Machine.Clock == Bochs {
 		b = bochsBooter{dir}
+		slow := *job
+		slow.Limits.Boot, slow.Limits.Hang = bochsSlower*job.Limits.Boot, bochsSlower*job.Limits.Hang
+		job = &slow
 	}
 	r := run(ctx, job, b)
 	r.ImageSum = sum
@@ -441,7 +448,7 @@ func (v *vigil) judge(over Outcome, exit, ctxErr error) {
 		worst = nil
 	}
 	switch {
-	case !v.hello:
+	case !v.hello || over == BootFailure:
 		switch {
 		case v.scan.Panicked() != nil:
 			set(BootFailure, "the kernel panicked in boot: %s", v.scan.Panicked().Text)

@@ -356,3 +356,20 @@ func TestVerify(t *testing.T) {
 		t.Errorf("damaged manifest: %v", err)
 	}
 }
+
+// TestArgs has what a trustworthy figure depends on in every command line.
+func TestArgs(t *testing.T) {
+	for _, a := range Arches {
+		m := Machine{Arch: a, Clock: Icount, CPUs: 1, MemoryMB: 512, Kernel: "/k", Seed: 3, Append: "x=y", initrd: "/i"}
+		args := " " + strings.Join(m.args("/dev/fd/4", "/m"), " ") + " "
+		for _, want := range []string{" -icount shift=2,sleep=off ", "thread=single", "clock=vm ", " -no-reboot ", " -seed 3 ", " -smp 1 ", "panic=-1", "nokaslr", " x=y ", " -nic none "} {
+			if !strings.Contains(args, want) {
+				t.Errorf("%s: no %q in%s", a, want, args)
+			}
+		}
+		m.Clock = Host
+		if args := strings.Join(m.args("/dev/fd/4", "/m"), " "); strings.Contains(args, "icount") {
+			t.Errorf("%s, host clock: %s", a, args)
+		}
+	}
+}
