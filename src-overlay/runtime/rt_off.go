@@ -69,3 +69,5 @@ func rtLock2(l *mutex)   {}
 func rtUnlock2(l *mutex) {}
 
 func rtNetpollWait(delay int64) bool { return false }
+
+func rtBoostWaited() {}

@@ -202,7 +202,7 @@ func rtStartPs(w worldStop) {
 			rtPIUnlock(&pp.rt.word, tid)
 		}
 	}
-	rtUnboost(0)
+	rtUnboost()
 }
 
 // rtForEachP is forEachPInternal's part for reserved Ps: it runs fn on those

@@ -27,21 +27,17 @@
 //
 // With no real-time goroutine this is one comparison.
 //
-// A stop that has begun is short only if its initiator gets the CPU: it runs
-// at the priority of the most urgent real-time goroutine for the length of the
-// stop (rtBoost) and then gets back what it had. A real-time goroutine that
-// wakes during the stop would lend it its priority anyway (rt_p.go), but only
-// once it is late. Tried and taken out again: boosting the threads that the
-// initiator waits for as well; test/rtstress found a task without its policy
-// after 50,000 operations.
+// A stop that has begun is short only if the threads it needs get the CPU. The
+// initiator runs at the priority of the most urgent real-time goroutine
+// for the length of the stop, and so do the threads that it still waits for
+// while it does (rtBoost); each gets back what it had. A real-time goroutine
+// that wakes during the stop would lend the initiator its priority anyway
+// (rt_p.go), but only once it is late, and not to those the initiator waits
+// for.
 
 package runtime
 
-import (
-	"internal/runtime/atomic"
-	"internal/runtime/syscall/linux"
-	"unsafe"
-)
+import "internal/runtime/atomic"
 
 const (
 	// rtSlackBound is the longest that a stop waits for slack, ns.
@@ -135,7 +131,7 @@ func rtSlackLock(reason stwReason) bool {
 				break
 			}
 			unlock(&sched.lock)
-			rtUnboost(0)
+			rtUnboost()
 			continue
 		}
 		usleep(uint32(max(again-now, 1000) / 1000))
@@ -166,9 +162,11 @@ func rtSlackDone(reason stwReason, ns int64) {
 // rtBoosted are the threads that run at a borrowed priority, and what they
 // had. Written with worldsema held.
 var rtBoosted struct {
-	n   int
-	ms  [64]muintptr
-	was [64]rtSchedAttr
+	n    int
+	prio uint32
+	ms   [64]muintptr
+	tids [64]uint32
+	was  [64]rtSchedAttr
 }
 
 // rtBoost lends the thread of mp the priority of the most urgent task, unless
@@ -183,32 +181,80 @@ func rtBoost(mp *m) {
 		return
 	}
 	was := &b.was[b.n]
-	_, _, e := linux.Syscall6(rtSYS_sched_getattr, uintptr(tid), uintptr(unsafe.Pointer(was)), unsafe.Sizeof(*was), 0, 0, 0)
-	if e != 0 || was.policy != 0 {
+	if rtGetattr(tid, was) != 0 || was.policy != 0 {
 		atomic.Store(&mp.rt.attr, 0)
 		return
 	}
-	was.size = uint32(unsafe.Sizeof(*was))
 	was.runtime = 0 // see rtRestore
-	a := rtSchedAttr{size: was.size, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: max(prio, 2) - 1}
+	if b.n == 0 {
+		b.prio = max(prio, 2) - 1
+	}
+	a := rtSchedAttr{size: was.size, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: b.prio}
 	if rtSetattr(tid, &a) != 0 {
 		atomic.Store(&mp.rt.attr, 0)
 		return
 	}
 	b.ms[b.n].set(mp)
+	b.tids[b.n] = tid
 	b.n++
 }
 
-// rtUnboost gives boosted threads back what they had, from the i-th on.
-func rtUnboost(i int) {
+// rtBoostWaited boosts the threads that the stop in progress waits for.
+func rtBoostWaited() {
+	if atomic.Load(&rtSched.active) == 0 {
+		return
+	}
+	for _, pp := range rtSched.ord {
+		if mp := pp.m.ptr(); mp != nil && atomic.Load(&pp.status) == _Prunning && mp != getg().m {
+			rtBoost(mp)
+		}
+	}
+	// Those that were given a P and have not run since.
+	for mp := allm; mp != nil; mp = mp.alllink {
+		if mp.nextp != 0 {
+			rtBoost(mp)
+		}
+	}
+}
+
+// rtUnboost gives boosted threads back what they had.
+func rtUnboost() {
 	b := &rtBoosted
-	for j := i; j < b.n; j++ {
-		mp := b.ms[j].ptr()
-		if rtSetattr(uint32(mp.procid), &b.was[j]) == _EPERM {
-			b.was[j].flags |= _SCHED_FLAG_RESET_ON_FORK
-			rtSetattr(uint32(mp.procid), &b.was[j])
+	for i := range b.n {
+		mp, tid := b.ms[i].ptr(), b.tids[i]
+		if !rtBoostedM(mp, tid) {
+			// The M has lost its thread: the thread has exited, or it is C's
+			// and goes on there. mp may be gone, and its procid is 0, which
+			// to the kernel is the calling thread.
+			var now rtSchedAttr
+			if rtGetattr(tid, &now) != 0 || now.policy != _SCHED_FIFO || now.priority != b.prio {
+				continue
+			}
+			mp = nil
+		}
+		if rtSetattr(tid, &b.was[i]) == _EPERM {
+			b.was[i].flags |= _SCHED_FLAG_RESET_ON_FORK
+			rtSetattr(tid, &b.was[i])
+		}
+		if mp != nil {
+			atomic.Store(&mp.rt.attr, 0)
+		}
+	}
+	b.n = 0
+}
+
+// rtBoostedM reports whether mp is still the M of the thread tid. If mp still
+// exists without its thread, it may be boosted again with the next.
+func rtBoostedM(mp *m, tid uint32) bool {
+	for m1 := allm; m1 != nil; m1 = m1.alllink {
+		if m1 != mp {
+			continue
+		}
+		if uint32(mp.procid) == tid {
+			return true
 		}
 		atomic.Store(&mp.rt.attr, 0)
+		return false
 	}
-	b.n = min(b.n, i)
+	return false
 }

@@ -72,6 +72,13 @@ type rtSaved struct {
 	rename bool
 }
 
+// rtGetattr fills a with the attributes of a thread, 0 for the calling one.
+func rtGetattr(tid uint32, a *rtSchedAttr) uintptr {
+	_, _, e := linux.Syscall6(rtSYS_sched_getattr, uintptr(tid), uintptr(noescape(unsafe.Pointer(a))), unsafe.Sizeof(*a), 0, 0, 0)
+	a.size = uint32(unsafe.Sizeof(*a))
+	return e
+}
+
 func rtSetattr(tid uint32, a *rtSchedAttr) uintptr {
 	_, _, e := linux.Syscall6(rtSYS_sched_setattr, uintptr(tid), uintptr(noescape(unsafe.Pointer(a))), 0, 0, 0, 0)
 	return e
@@ -86,10 +93,9 @@ func rtSetaffinity(tid uint32, n uintptr, mask unsafe.Pointer) uintptr {
 func rtApply(a *rtAttr, s *rtSaved) (step int, errno uintptr) {
 	s.maskn = 0
 	s.rename = false
-	if _, _, e := linux.Syscall6(rtSYS_sched_getattr, 0, uintptr(noescape(unsafe.Pointer(&s.sched))), unsafe.Sizeof(s.sched), 0, 0, 0); e != 0 {
+	if e := rtGetattr(0, &s.sched); e != 0 {
 		return rtStepSched, e
 	}
-	s.sched.size = uint32(unsafe.Sizeof(s.sched))
 	if len(a.cpus) > 0 {
 		n := sched_getaffinity(0, uintptr(len(s.mask)), &s.mask[0])
 		if n < 0 {
@@ -132,7 +138,7 @@ func rtRestore(s *rtSaved) {
 		e = rtSetattr(0, &attr)
 	}
 	var now rtSchedAttr
-	linux.Syscall6(rtSYS_sched_getattr, 0, uintptr(noescape(unsafe.Pointer(&now))), unsafe.Sizeof(now), 0, 0, 0)
+	rtGetattr(0, &now)
 	if e == 0 && now.runtime != s.sched.runtime {
 		attr.runtime = s.sched.runtime // it had one of its own
 		rtSetattr(0, &attr)

@@ -175,8 +175,8 @@ func rtWatchLoop() {
 		starved := now-tickAt >= rtWatchStarved
 		sysmon := rtWatch.sysmonTID.Load()
 		if starved && boostedAt == 0 && sysmon != 0 {
-			linux.Syscall6(rtSYS_sched_getattr, uintptr(sysmon), uintptr(noescape(unsafe.Pointer(&normal))), unsafe.Sizeof(normal), 0, 0, 0)
-			normal.size = uint32(unsafe.Sizeof(normal))
+			rtGetattr(sysmon, &normal)
+			normal.runtime = 0 // see rtRestore
 			if rtSetFIFO(sysmon, rtWatch.prio.Load()) == 0 {
 				boostedAt = now
 				rtWatch.boosts.Add(1)
