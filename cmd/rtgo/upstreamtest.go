@@ -49,6 +49,8 @@ Examples:
   rtgo upstream-test -env GOEXPERIMENT=nort       with the real-time runtime compiled out
   rtgo upstream-test -test-env GODEBUG=rtmain=10 sync
                                                   with a setting in force in the tests
+  rtgo upstream-test -realtime 10 sync net        each test function and subtest in real
+                                                  time, at SCHED_FIFO 10; needs root
   rtgo upstream-test -record 5                    measure the unpatched tree, write its baseline
 `
 
@@ -67,6 +69,8 @@ func upstreamTest(args []string) int {
 		timeout   = fs.Duration("timeout", 20*time.Minute, "of one package's tests")
 		p         = fs.Int("p", 0, "packages tested in parallel (default: the number of CPUs)")
 		long      = fs.Bool("long", false, "without -short")
+		realtime  = fs.Int("realtime", 0, "run each test function on the patched side in a real-time goroutine of SCHED_FIFO `priority`, 1 to 98, but those in -realtime-skip")
+		rtSkip    = fs.String("realtime-skip", "", "`file` with tests that -realtime leaves ordinary, and why (default: test/upstream/realtime-skip.txt)")
 		run       = fs.String("run", "", "only tests matching `regexp`; needs -baseline none")
 		strict    = fs.Bool("strict", false, "unreproduced differences fail the comparison")
 		jsonFile  = fs.String("json", "", "write the report as JSON to `file`")
@@ -87,6 +91,9 @@ func upstreamTest(args []string) int {
 		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" || strings.ContainsAny(kv, " \t'\"") {
 			return usageError(name, "-test-env %q is not K=V without spaces and quotes", kv)
 		}
+	}
+	if *realtime < 0 || *realtime > 98 {
+		return usageError(name, "-realtime must be 1 to 98")
 	}
 	if *record < 0 || *tries < 1 || *pkgTries < 1 || *timeout <= 0 || *p < 0 {
 		return usageError(name, "-record, -retries, -package-retries, -timeout and -p must be positive")
@@ -141,8 +148,27 @@ func upstreamTest(args []string) int {
 	if patched, err = upstreamtest.OutsideModules(patched); err != nil {
 		return fail(name, err)
 	}
+	tree := &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}
+	if *realtime != 0 {
+		file := *rtSkip
+		if file == "" {
+			file = filepath.Join(root, baselineDir, "realtime-skip.txt")
+		}
+		skip, err := upstreamtest.ReadSkipList(file)
+		if err != nil {
+			return fail(name, err)
+		}
+		dir, err := os.MkdirTemp("", "rtgo-realtime-")
+		if err != nil {
+			return fail(name, err)
+		}
+		defer os.RemoveAll(dir)
+		if err := tree.RealTime(dir, *realtime, skip); err != nil {
+			return fail(name, err)
+		}
+	}
 	j := &upstreamtest.Job{
-		Patched: &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}, Set: pkgs, Options: opts,
+		Patched: tree, Set: pkgs, Options: opts,
 		Tries: *tries, PackageTries: *pkgTries, Strict: *strict, Command: command,
 	}
 	version, err := j.Patched.Version(ctx)

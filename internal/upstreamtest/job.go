@@ -72,7 +72,7 @@ func (j *Job) Run(ctx context.Context) (*Report, error) {
 	}
 	r := &Report{
 		Schema: 1, Command: j.Command, Set: j.Set.Name, Platform: Platform(), CPUs: runtime.NumCPU(), Root: os.Geteuid() == 0,
-		Start: start.UTC().Truncate(time.Second), Patched: patchedVersion + " " + j.Patched.GOROOT, PatchedEnv: slices.Concat(j.Patched.Env, j.Patched.TestEnv),
+		Start: start.UTC().Truncate(time.Second), Patched: patchedVersion + " " + j.Patched.GOROOT, PatchedEnv: slices.Concat(j.Patched.Env, j.Patched.TestEnv, j.Patched.flags),
 		GoTest: "go " + strings.Join(j.Options.Args(), " ") + " " + strings.Join(j.Set.Packages, " "), Packages: len(pkgs),
 		Tries: j.Tries, PackageTries: j.PackageTries, Strict: j.Strict,
 	}

@@ -27,6 +27,8 @@ type Tree struct {
 	GOROOT  string
 	Env     []string // K=V, on top of the scrubbed environment
 	TestEnv []string // K=V, for the test binaries and their children alone
+
+	flags []string // of go test
 }
 
 // go command variables that would make a run say something else than the
@@ -173,7 +175,7 @@ func runOnce(ctx context.Context, t *Tree, pkgs []string, o Options, label strin
 	}
 	defer removeAll(tmp)
 
-	args := o.Args()
+	args := append(o.Args(), t.flags...)
 	if len(t.TestEnv) > 0 {
 		args = append(args, "-exec=env "+strings.Join(t.TestEnv, " "))
 	}
