@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -339,5 +340,48 @@ func TestCPUList(t *testing.T) {
 		if got := cpuList(cpus); got != want {
 			t.Errorf("cpuList(%v) = %q, want %q", cpus, got, want)
 		}
+	}
+}
+
+// A kernel or sandbox without the system call, and a filter that forbids it,
+// are told apart.
+func TestSandbox(t *testing.T) {
+	needRT(t)
+	for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
+		mustChild(t, "sandbox", func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "RT_TEST_ERRNO="+strconv.Itoa(int(errno))) })
+	}
+}
+
+func init() {
+	children["sandbox"] = func() {
+		errno, _ := strconv.Atoi(os.Getenv("RT_TEST_ERRNO"))
+		const load, jumpEqual, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+		const allow, fail = 0x7fff0000, 0x00050000 // SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
+		prog := []unix.SockFilter{
+			{Code: load, K: 0}, // the number of the system call
+			{Code: jumpEqual, Jf: 1, K: unix.SYS_SCHED_SETATTR},
+			{Code: ret, K: fail | uint32(errno)},
+			{Code: ret, K: allow},
+		}
+		must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		const setModeFilter, tsync = 1, 1
+		_, _, e := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, tsync, uintptr(unsafe.Pointer(&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})))
+		if e != 0 {
+			fmt.Println("SKIP no seccomp filters: ", e)
+			return
+		}
+		before := threadState()
+		err := Do(Attr{Priority: 10, Name: "no", CPUs: []int{lastCPU()}}, never)
+		_, err2 := Go(Attr{Policy: RR, Priority: 10}, func() { never() })
+		if errno == int(unix.ENOSYS) {
+			wantError(err, ErrUnsupported, "sched_setattr", "gVisor")
+			wantError(err2, ErrUnsupported)
+			check(errors.Is(err, errors.ErrUnsupported), "%v is not errors.ErrUnsupported", err)
+		} else {
+			wantError(err, ErrPermission, "seccomp")
+			wantError(err2, ErrPermission)
+		}
+		check(threadState() == before, "thread changed: %+v", threadState())
+		fmt.Println("ok")
 	}
 }

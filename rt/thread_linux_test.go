@@ -549,6 +549,46 @@ func TestManyTasks(t *testing.T) {
 	noRealtime(t)
 }
 
+// 64 goroutines enter and leave at any time, and change each other's priority.
+func TestChurn(t *testing.T) {
+	needRT(t)
+	rounds := 50
+	if testing.Short() {
+		rounds = 10
+	}
+	var all [64]atomic.Pointer[Task]
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			for n := range rounds {
+				a := Attr{Priority: 1 + (i+n)%80}
+				err := Do(a, func() error {
+					all[i].Store(Self())
+					time.Sleep(time.Duration((i*7+n*13)%50) * 10 * time.Microsecond)
+					if other := all[(i+n)%len(all)].Load(); other != nil {
+						if err := other.SetPriority(1 + n%80); err != nil && !errors.Is(err, ErrEnded) {
+							return err
+						}
+					}
+					if s, err := unix.SchedGetAttr(0, 0); err != nil || s.Policy != unix.SCHED_FIFO {
+						return fmt.Errorf("in real time: policy %v, %v", s, err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if Self() != nil {
+					t.Error("a task after Do")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	noRealtime(t)
+}
+
 // GOMAXPROCS means what it means without tasks.
 func TestGOMAXPROCS(t *testing.T) {
 	needRT(t)
