@@ -19,7 +19,7 @@ import (
 const supported = true
 
 // The package is written for this form of the runtime's interface.
-const _ = uint(rt.ABI-1) + uint(1-rt.ABI)
+const _ = uint(rt.ABI-2) + uint(2-rt.ABI)
 
 type backend struct {
 	id uint64 // the runtime's number of the task

@@ -115,6 +115,12 @@ func rt_critical(ns int64) {
 	}
 }
 
+//go:linkname rt_startNoGC runtime/rt.startNoGC
+func rt_startNoGC(bytes uint64) (gen uint32, errno uintptr) { return rtStartNoGC(bytes) }
+
+//go:linkname rt_endNoGC runtime/rt.endNoGC
+func rt_endNoGC(bytes uint64, gen uint32) bool { return rtEndNoGC(bytes, gen) }
+
 // rtRunStats is runtime/rt.RuntimeStats.
 type rtRunStats struct {
 	stops, forced, waitTotal, waitMax, boosts, reports uint64
@@ -123,10 +129,7 @@ type rtRunStats struct {
 //go:linkname rt_readRuntime runtime/rt.readRuntime
 func rt_readRuntime(s *rtRunStats) {
 	s.stops = rtSlack.stops.Load()
-	s.forced = 0
-	for i := range rtSlack.forced {
-		s.forced += rtSlack.forced[i].Load()
-	}
+	s.forced = rtForcedStops()
 	s.waitTotal = uint64(rtSlack.waited.Load())
 	s.waitMax = uint64(rtSlack.max.Load())
 	s.boosts = rtWatch.boosts.Load()

@@ -8,6 +8,10 @@
 // package, runs main.main at SCHED_FIFO priority N (1 to 99), for programs
 // that cannot be changed. GOMAXPROCS is frozen at its initial value, so that
 // no automatic update stops the world.
+//
+// A process that was started under a real-time policy as a whole (chrt -f 80
+// prog) has no task, but the same need for a watchdog: all its threads inherit
+// the policy, and one that never blocks keeps its equals from running.
 
 package runtime
 
@@ -20,6 +24,11 @@ import (
 // the process if that is not possible: a program that was asked to be
 // punctual must not run late in silence.
 func rtMain() {
+	var a rtSchedAttr
+	if rtGetattr(0, &a) == 0 && (a.policy == _SCHED_FIFO || a.policy == _SCHED_RR) {
+		rtWatch.process = a.priority
+		rtWatchStart(a.priority)
+	}
 	prio := rtMainPrio()
 	if prio == 0 {
 		return
@@ -31,8 +40,8 @@ func rtMain() {
 	lock(&sched.lock)
 	sched.customGOMAXPROCS = true
 	unlock(&sched.lock)
-	a := rtAttr{sched: rtSchedAttr{policy: _SCHED_FIFO, priority: uint32(prio)}}
-	if _, _, errno := rtEnter(&a); errno != 0 {
+	attr := rtAttr{sched: rtSchedAttr{policy: _SCHED_FIFO, priority: uint32(prio)}}
+	if _, _, errno := rtEnter(&attr); errno != 0 {
 		print("runtime: rtmain=", prio, ": sched_setattr: errno ", errno)
 		if errno == _EPERM {
 			print(" (not permitted: needs CAP_SYS_NICE or RLIMIT_RTPRIO of at least ", prio, ", and in a cgroup with RT group scheduling a cpu.rt_runtime_us above 0)")

@@ -71,3 +71,7 @@ func rtUnlock2(l *mutex) {}
 func rtNetpollWait(delay int64) bool { return false }
 
 func rtBoostWaited() {}
+
+func rtNoScavenge() bool          { return false }
+func rtNoGCTest(t gcTrigger) bool { return false }
+func rtMetrics()                  {}

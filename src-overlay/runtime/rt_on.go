@@ -157,6 +157,7 @@ type pRT struct {
 		acquired uint32
 		reported bool
 		since    int64
+		cpu      int64 // CPU time of the thread then, ns
 	}
 	dump uint32 // the watchdog wants the stack
 
@@ -164,7 +165,8 @@ type pRT struct {
 	pollmode int32
 	evfd     int32 // wakes a thread in ppoll; -1 until needed
 
-	cause rtCause // what the wake-up in progress had to wait for
+	cause  rtCause // what the wake-up in progress had to wait for
+	recent rtRecent
 
 	saved rtSaved
 	stats *rtStats

@@ -288,7 +288,9 @@ func rtAcquire(pp *rtP) {
 		} else {
 			pp.rt.cause = rtCauseForEachP
 		}
+		start := nanotime()
 		rtPILock(&pp.rt.word, pp.rt.tid)
+		rtPaused(pp, start)
 	}
 	pp.rt.running = 1
 	pp.rt.acquired++

@@ -164,6 +164,10 @@ func rtPark() bool {
 		return false
 	}
 	pp.preempt = false
+	scan := int64(0)
+	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
+		scan = nanotime() // the scanner makes gp ready
+	}
 	for {
 		// We own the P: a safepoint.
 		if sched.gcwaiting.Load() {
@@ -178,7 +182,9 @@ func rtPark() bool {
 			}
 		}
 		if pp.runSafePointFn != 0 {
+			start := nanotime()
 			runSafePointFn()
+			rtPaused(pp, start)
 		}
 		if atomic.Load(&pp.rt.wake) == rtWakeReady {
 			break
@@ -223,6 +229,10 @@ func rtPark() bool {
 		}
 	}
 	atomic.Store(&pp.rt.wake, rtWakeNone)
+	if scan != 0 {
+		pp.rt.cause = rtCauseScan
+		rtPaused(pp, scan)
+	}
 	if at := pp.rt.readyAt; at != 0 {
 		pp.rt.readyAt = 0
 		rtRecord(pp, at)

@@ -132,8 +132,12 @@ func rtWaitScan(gp *g) bool {
 	}
 	free := rtPITryLock(&pp.rt.scan, tid)
 	if !free {
+		start := nanotime()
 		rtPILock(&pp.rt.scan, tid)
-		pp.rt.cause = rtCauseScan
+		if pp.rt.tid == tid {
+			pp.rt.cause = rtCauseScan
+			rtPaused(pp, start)
+		}
 	}
 	rtPIUnlock(&pp.rt.scan, tid)
 	if free && gp.atomicstatus.Load()&_Gscan != 0 {

@@ -7,6 +7,7 @@
 package runtime
 
 const (
+	rtSYS_clock_gettime     = 228
 	rtSYS_prctl             = 157
 	rtSYS_sched_setaffinity = 203
 	rtSYS_clock_nanosleep   = 230

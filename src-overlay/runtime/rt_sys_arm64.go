@@ -10,6 +10,7 @@ const (
 	rtSYS_ppoll             = 73
 	rtSYS_clock_nanosleep   = 115
 	rtSYS_sched_setaffinity = 122
+	rtSYS_clock_gettime     = 113
 	rtSYS_prctl             = 167
 	rtSYS_sched_setattr     = 274
 	rtSYS_sched_getattr     = 275

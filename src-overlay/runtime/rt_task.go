@@ -26,6 +26,7 @@ import (
 
 const (
 	_SCHED_FIFO               = 1
+	_SCHED_RR                 = 2
 	_SCHED_DEADLINE           = 6
 	_SCHED_FLAG_RESET_ON_FORK = 1
 	_PR_SET_NAME              = 15
@@ -200,6 +201,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	}
 	task = pp.rt.task
 	*pp.rt.stats = rtStats{}
+	pp.rt.recent.n = 0
 	pp.rt.tid = uint32(gp.m.procid)
 	pp.rt.m.set(gp.m)
 	pp.rt.gp.set(gp)
@@ -209,6 +211,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	pp.rt.cause = rtCauseKernel
 	rtSched.threshold.CompareAndSwap(0, rtDefaultThreshold)
 	rtWatchStart(pp.rt.saved.prio)
+	rtMemUpdate()
 	mcall(rtEnterM)
 	return task, rtStepNone, 0
 }
@@ -259,6 +262,7 @@ func rtEnterM(gp *g) {
 	pp.rt.cause = rtCauseKernel
 	mp.rt.p.set(pp)
 	acquirep(&pp.p)
+	rtTouchStack()
 	if sched.gcwaiting.Load() || pp.runSafePointFn != 0 {
 		// As at any safepoint.
 		atomic.Store(&pp.rt.wake, rtWakeReady)
@@ -280,9 +284,11 @@ func rtLeave() {
 	unlock(&sched.lock)
 	rtRestore(&pp.rt.saved)
 	atomic.Store(&mp.rt.attr, 0)
+	rtFold(pp.rt.stats)
 	mcall(rtLeaveM)
 	UnlockOSThread()
 	rtWatchUpdate()
+	rtMemUpdate()
 }
 
 // rtLeaveM moves gp from its reserved P to an ordinary one, on g0.

@@ -18,6 +18,8 @@
 //
 //   - If sysmon has not ticked for rtWatchStarved it is starved: the watchdog
 //     makes it SCHED_FIFO at its own priority for rtWatchBoost.
+//     In a process that is SCHED_FIFO as a whole, where threads starve that
+//     wait for an equal, it makes them take turns (SCHED_RR).
 //   - If a real-time goroutine has kept its P that long without blocking while
 //     sysmon starved, and for longer than the limit (one second), it is
 //     reported on standard error with its stack, once.
@@ -26,7 +28,8 @@
 //     is pending for the process. SIGTERM thus ends the process.
 //   - It looks for a deadlock when every other thread is idle (rt_park.go).
 //
-// Without real-time goroutines it waits on a futex.
+// It runs as well in a process that is real-time as a whole (rt_main.go).
+// Otherwise, without real-time goroutines, it waits on a futex.
 
 package runtime
 
@@ -51,6 +54,7 @@ var rtWatch struct {
 	prio    atomic.Uint32 // what the watchdog shall run at
 	limit   atomic.Int64  // time that a goroutine may hog, ns; 0 is the default, negative none
 
+	process    uint32 // priority of the process as a whole if it is real-time, else 0
 	sysmonTID  atomic.Uint32
 	sysmonTick atomic.Uint64
 	named      bool // by sysmon
@@ -95,9 +99,12 @@ func rtWatchStart(prio uint32) {
 
 // rtWatchUpdate adapts the watchdog to the tasks there are.
 func rtWatchUpdate() {
-	prio := uint32(0)
+	prio := rtWatch.process
 	lock(&sched.lock)
 	n := rtSched.ntask
+	if prio != 0 {
+		n++
+	}
 	for _, pp := range rtSched.ps {
 		if pp.rt.task != 0 {
 			prio = max(prio, pp.rt.saved.prio)
@@ -181,6 +188,7 @@ func rtWatchLoop() {
 				boostedAt = now
 				rtWatch.boosts.Add(1)
 			}
+			rtWatchTurns()
 		} else if boostedAt != 0 && now-boostedAt >= rtWatchBoost {
 			rtSetattr(sysmon, &normal)
 			boostedAt = 0
@@ -201,6 +209,29 @@ func rtWatchLoop() {
 			checkdead()
 			unlock(&sched.lock)
 		}
+	}
+}
+
+// rtWatchTurns makes the ordinary threads of a process that is SCHED_FIFO as a
+// whole take turns: it changes them to SCHED_RR, at the same priority. There
+// may be more of them than CPUs, and the collector needs them all.
+//
+//go:nowritebarrierrec
+func rtWatchTurns() {
+	if rtWatch.process == 0 {
+		return
+	}
+	for mp := allm; mp != nil; mp = mp.alllink {
+		tid := uint32(mp.procid)
+		if tid == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
+			continue
+		}
+		var a rtSchedAttr
+		if rtGetattr(tid, &a) == 0 && a.policy == _SCHED_FIFO && a.priority == rtWatch.process {
+			a.policy = _SCHED_RR
+			rtSetattr(tid, &a)
+		}
+		atomic.Store(&mp.rt.attr, 0)
 	}
 }
 
@@ -244,11 +275,15 @@ func rtWatchHogs(now int64, starved bool) {
 		if n := pp.rt.acquired; pp.rt.task == 0 || n != w.acquired || pp.rt.running == 0 {
 			w.acquired = n
 			w.since = now
+			w.cpu = rtThreadTime(pp.rt.tid)
 			w.reported = false
 			continue
 		}
 		if w.reported || !starved || limit < 0 || now-w.since < limit {
 			continue
+		}
+		if rtThreadTime(pp.rt.tid)-w.cpu < (now-w.since)/2 {
+			continue // starved itself, by another process
 		}
 		w.reported = true
 		rtWatch.reports.Add(1)
@@ -258,6 +293,18 @@ func rtWatchHogs(now int64, starved bool) {
 			signalM(mp, sigPreempt)
 		}
 	}
+}
+
+// rtThreadTime returns the CPU time that a thread has used, ns, 0 if the
+// kernel does not tell.
+func rtThreadTime(tid uint32) int64 {
+	var ts timespec
+	clock := int32(^tid<<3 | 6) // CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED
+	_, _, e := linux.Syscall6(rtSYS_clock_gettime, uintptr(clock), uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0, 0)
+	if e != 0 {
+		return 0
+	}
+	return ts.tv_sec*1e9 + ts.tv_nsec
 }
 
 // rtSigDump prints the stack of a reported goroutine, in the handler of the

@@ -19,7 +19,7 @@ package rt
 import _ "unsafe" // for go:linkname
 
 // ABI is the version of this package's interface.
-const ABI = 1
+const ABI = 2
 
 // SchedAttr has the layout of the kernel's struct sched_attr, version 0
 // (48 bytes; sched_setattr(2)). Runtime, Deadline and Period are in
@@ -79,6 +79,18 @@ type Stats struct {
 	Overflow    uint64
 	Causes      [NumCauses]uint64 // late dispatches by cause
 	Hist        [HistBuckets]uint64
+	Pauses      Pauses
+}
+
+// Pauses are the times for which the runtime kept a real-time goroutine that
+// could run from running: stops, safepoint functions, stack scans. Times are
+// in nanoseconds. The minimum mutator utilization over 1 ms is 1 -
+// float64(In[0])/1e6, that over 10 ms 1 - float64(In[1])/10e6.
+type Pauses struct {
+	Count uint64
+	Total int64
+	Max   int64
+	In    [2]int64 // the largest sum within any 1 ms, any 10 ms
 }
 
 // Enter makes the calling goroutine real-time: locks it to its thread, gives
@@ -128,6 +140,18 @@ func Critical(ns int64) { critical(ns) }
 // with its stack, and returns the previous value. 0 reports none. The default
 // is one second.
 func SetWatchdog(ns int64) int64 { return setWatchdog(ns) }
+
+// StartNoGC opens a region in which no garbage collection begins by itself
+// while the process allocates no more than bytes, to be closed with EndNoGC;
+// regions may overlap. The memory should be there before: see the package
+// rtgo.dev/rtgo/rt. It fails with EAGAIN while a collection runs (wait for it
+// with runtime.GC), and with ENOMEM if the budget does not fit into the memory
+// limit (debug.SetMemoryLimit).
+func StartNoGC(bytes uint64) (gen uint32, errno uintptr) { return startNoGC(bytes) }
+
+// EndNoGC closes a region and reports whether it held: no collection had to
+// begin since the budget or the memory limit was exceeded.
+func EndNoGC(bytes uint64, gen uint32) bool { return endNoGC(bytes, gen) }
 
 // RuntimeStats are counters of the process.
 type RuntimeStats struct {
@@ -210,6 +234,12 @@ func critical(ns int64)
 //go:noescape
 //go:linkname readRuntime
 func readRuntime(s *RuntimeStats)
+
+//go:linkname startNoGC
+func startNoGC(bytes uint64) (gen uint32, errno uintptr)
+
+//go:linkname endNoGC
+func endNoGC(bytes uint64, gen uint32) bool
 
 //go:linkname setWatchdog
 func setWatchdog(ns int64) int64

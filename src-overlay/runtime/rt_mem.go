@@ -1,0 +1,130 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Memory while there are real-time goroutines.
+//
+// Two things make a page fault of an ordinary thread the business of a
+// real-time one, and both are off while there are tasks:
+//
+//   - Transparent huge pages. A thread that first touches a fresh huge page
+//     waits until the kernel has cleared 2 MB. It cannot be stopped meanwhile,
+//     so a stop-the-world waits for it, and every task with it (1.2 to 2.3 ms
+//     in the lab, in the first stop after the heap had grown). The first task
+//     sets PR_SET_THP_DISABLE for the process, the last one restores what it
+//     found. Huge pages that are there stay.
+//   - The background scavenger. What it gives back to the kernel comes again
+//     as a page fault, maybe of a task. It rests. Allocation still scavenges
+//     when the heap reaches GOMEMLIMIT.
+//
+// What a task touches first is still a page fault of its own; runtime/rt's
+// Prefault and the module's Prepare are for that.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"internal/runtime/syscall/linux"
+	"unsafe"
+)
+
+const (
+	_PR_SET_THP_DISABLE = 41
+	_PR_GET_THP_DISABLE = 42
+)
+
+var rtMem struct {
+	lock  uint32 // priority-inheritance futex
+	quiet bool   // huge pages are off, and not by the program
+}
+
+// rtMemUpdate adapts the process to whether there are tasks.
+func rtMemUpdate() {
+	tid := uint32(getg().m.procid)
+	rtPILock(&rtMem.lock, tid)
+	if on := atomic.Load(&rtSched.active) != 0; on != rtMem.quiet {
+		if on {
+			off, _, e := linux.Syscall6(rtSYS_prctl, _PR_GET_THP_DISABLE, 0, 0, 0, 0, 0)
+			if e == 0 && off == 0 {
+				_, _, e = linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 1, 0, 0, 0, 0)
+				rtMem.quiet = e == 0
+			}
+		} else {
+			linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 0, 0, 0, 0, 0)
+			rtMem.quiet = false
+		}
+	}
+	rtPIUnlock(&rtMem.lock, tid)
+}
+
+// rtNoScavenge reports whether the background scavenger must rest.
+func rtNoScavenge() bool { return atomic.Load(&rtSched.active) != 0 }
+
+// rtTouchStack brings in the pages of the system stack that the runtime's
+// slow paths use.
+//
+//go:systemstack
+//go:noinline
+func rtTouchStack() {
+	var a [8 << 10]byte
+	for i := 0; i < len(a); i += 1 << 10 {
+		*(*byte)(noescape(unsafe.Pointer(&a[i]))) = 1
+	}
+}
+
+// The no-GC region (runtime/rt.StartNoGC).
+//
+// While a region is open no cycle begins by heap growth or by time until the
+// live heap has grown by the sum of the open regions' budgets, or the memory
+// limit is exceeded: then the collector may run again, and the regions are
+// broken, which they learn at their end. runtime.GC runs whatever is open.
+var rtNoGC struct {
+	open   atomic.Int32
+	limit  atomic.Uint64 // of gcController.heapLive
+	broken atomic.Uint32 // counts regions broken
+}
+
+// rtNoGCTest reports whether a cycle that t makes due must not begin.
+func rtNoGCTest(t gcTrigger) bool {
+	if rtNoGC.open.Load() == 0 || t.kind == gcTriggerCycle {
+		return false
+	}
+	if gcController.heapLive.Load() >= rtNoGC.limit.Load() || int64(gcController.mappedReady.Load()) > gcController.memoryLimit.Load() {
+		rtNoGC.broken.Add(1)
+		return false
+	}
+	return true
+}
+
+// rtStartNoGC opens a region with the given budget, unless a cycle is
+// running. gen is for rtEndNoGC.
+func rtStartNoGC(bytes uint64) (gen uint32, errno uintptr) {
+	// gcStart tests its trigger again with this semaphore held.
+	semacquire(&work.startSema)
+	if gcphase != _GCoff {
+		semrelease(&work.startSema)
+		return 0, _EAGAIN
+	}
+	if rtNoGC.open.Load() == 0 {
+		rtNoGC.limit.Store(gcController.heapLive.Load())
+	}
+	limit := rtNoGC.limit.Add(int64(bytes))
+	if limit < bytes || int64(limit) > gcController.memoryLimit.Load() {
+		rtNoGC.limit.Add(-int64(bytes))
+		semrelease(&work.startSema)
+		return 0, _ENOMEM
+	}
+	rtNoGC.open.Add(1)
+	gen = rtNoGC.broken.Load()
+	semrelease(&work.startSema)
+	return gen, 0
+}
+
+// rtEndNoGC closes a region and reports whether it kept the collector away.
+func rtEndNoGC(bytes uint64, gen uint32) bool {
+	rtNoGC.limit.Add(-int64(bytes))
+	rtNoGC.open.Add(-1)
+	return rtNoGC.broken.Load() == gen
+}
