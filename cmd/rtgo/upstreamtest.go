@@ -69,7 +69,7 @@ func upstreamTest(args []string) int {
 		timeout   = fs.Duration("timeout", 20*time.Minute, "of one package's tests")
 		p         = fs.Int("p", 0, "packages tested in parallel (default: the number of CPUs)")
 		long      = fs.Bool("long", false, "without -short")
-		realtime  = fs.Int("realtime", 0, "run each test function on the patched side in a real-time goroutine of SCHED_FIFO `priority`, 1 to 98, but those in -realtime-skip")
+		realtime  = fs.Int("realtime", 0, "run each test function in a real-time goroutine of SCHED_FIFO `priority`, 1 to 98 (in a goroutine locked to its thread where unpatched), but those in -realtime-skip")
 		rtSkip    = fs.String("realtime-skip", "", "`file` with tests that -realtime leaves ordinary, and why (default: test/upstream/realtime-skip.txt)")
 		run       = fs.String("run", "", "only tests matching `regexp`; needs -baseline none")
 		strict    = fs.Bool("strict", false, "unreproduced differences fail the comparison")
@@ -148,27 +148,8 @@ func upstreamTest(args []string) int {
 	if patched, err = upstreamtest.OutsideModules(patched); err != nil {
 		return fail(name, err)
 	}
-	tree := &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}
-	if *realtime != 0 {
-		file := *rtSkip
-		if file == "" {
-			file = filepath.Join(root, baselineDir, "realtime-skip.txt")
-		}
-		skip, err := upstreamtest.ReadSkipList(file)
-		if err != nil {
-			return fail(name, err)
-		}
-		dir, err := os.MkdirTemp("", "rtgo-realtime-")
-		if err != nil {
-			return fail(name, err)
-		}
-		defer os.RemoveAll(dir)
-		if err := tree.RealTime(dir, *realtime, skip); err != nil {
-			return fail(name, err)
-		}
-	}
 	j := &upstreamtest.Job{
-		Patched: tree, Set: pkgs, Options: opts,
+		Patched: &upstreamtest.Tree{GOROOT: patched, Env: env, TestEnv: testEnv}, Set: pkgs, Options: opts,
 		Tries: *tries, PackageTries: *pkgTries, Strict: *strict, Command: command,
 	}
 	version, err := j.Patched.Version(ctx)
@@ -181,6 +162,29 @@ func upstreamTest(args []string) int {
 		return fail(name, err)
 	}
 	noTree := err
+	if *realtime != 0 {
+		file := *rtSkip
+		if file == "" {
+			file = filepath.Join(root, baselineDir, "realtime-skip.txt")
+		}
+		skip, err := upstreamtest.ReadSkipList(file)
+		if err != nil {
+			return fail(name, err)
+		}
+		for _, t := range []*upstreamtest.Tree{j.Patched, j.Unpatched} {
+			if t == nil {
+				continue
+			}
+			dir, err := os.MkdirTemp("", "rtgo-realtime-")
+			if err != nil {
+				return fail(name, err)
+			}
+			defer os.RemoveAll(dir)
+			if err := t.RealTime(dir, *realtime, skip); err != nil {
+				return fail(name, err)
+			}
+		}
+	}
 	if *baseline != "none" && len(list) == 0 && !*long && *run == "" {
 		file := *baseline
 		if file == "auto" {

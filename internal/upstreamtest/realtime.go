@@ -23,26 +23,35 @@ import (
 // A test cannot do it for itself, since upstream's tests are to be run as they
 // are; and GODEBUG=rtmain makes only the goroutine real-time that waits for
 // the tests.
+//
+// In a tree without real-time goroutines the tests are locked to their threads
+// instead, as real-time goroutines are: what that breaks is no fault of real
+// time.
 func (t *Tree) RealTime(dir string, priority int, skip *SkipList) error {
 	name := filepath.Join(t.src(), "testing", "testing.go")
 	src, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("%v: is %s a GOROOT?", err, t.GOROOT)
 	}
+	enter, imports := fmt.Sprintf(realTimeEnter, priority), `"runtime/rt"`
 	if _, err := os.Stat(filepath.Join(t.src(), "runtime", "rt")); err != nil {
-		return fmt.Errorf("%s has no package runtime/rt: it is no rtgo toolchain", t.GOROOT)
+		enter, imports = lockedEnter, ""
 	}
-	const call, repl = "\n\tfn(t)\n", "\n\trtRun(t, fn)\n"
-	if n := bytes.Count(src, []byte(call)); n != 1 {
-		return fmt.Errorf("%s: %d calls fn(t), want the one of tRunner; adapt RealTime to this release", name, n)
+	for _, r := range [...][2]string{
+		{"\n\tfn(t)\n", "\n\trtRun(t, fn)\n"}, // in tRunner
+		// Hundreds of tests may wait for their turn: not in real time.
+		{"\t<-t.parent.barrier ", "\tdefer rtPause(t)()\n\t<-t.parent.barrier "},
+	} {
+		if n := bytes.Count(src, []byte(r[0])); n != 1 {
+			return fmt.Errorf("%s: %d times %q, want 1; adapt RealTime to this release", name, n, r[0])
+		}
+		src = bytes.Replace(src, []byte(r[0]), []byte(r[1]), 1)
 	}
-	src = bytes.Replace(src, []byte(call), []byte(repl), 1)
-
 	var ordinary strings.Builder
 	for _, s := range skip.tests() {
 		fmt.Fprintf(&ordinary, "\t%q: true,\n", s)
 	}
-	rt := fmt.Sprintf(realTimeSource, priority, ordinary.String())
+	rt := fmt.Sprintf(realTimeSource, imports, enter, ordinary.String())
 	replace := map[string]string{}
 	for to, data := range map[string][]byte{name: src, filepath.Join(t.src(), "testing", "rtgo_realtime.go"): []byte(rt)} {
 		file := filepath.Join(dir, filepath.Base(to))
@@ -70,13 +79,12 @@ const realTimeSource = `package testing
 import (
 	"reflect"
 	"runtime"
-	"runtime/rt"
 	"strings"
 	"sync"
+	%s
 )
 
-const rtPriority = %d
-
+%s
 // rtOrdinary names the tests that run as ordinary goroutines, with their
 // subtests.
 var rtOrdinary = map[string]bool{
@@ -95,18 +103,40 @@ func rtRun(t *T, fn func(*T)) {
 			rtTop.Store(top, true)
 		}
 	}
-	if _, ordinary := rtTop.Load(top); ordinary {
-		fn(t)
-		return
+	if _, ordinary := rtTop.Load(top); !ordinary {
+		rtEnter()
+		defer rtLeave()
 	}
-	const fifo = 1
-	_, step, errno := rt.Enter(&rt.Attr{Sched: rt.SchedAttr{Size: 48, Policy: fifo, Priority: rtPriority}})
-	if step != rt.StepNone {
-		panic(map[string]any{"cannot run the test in real time; step": step, "errno": errno})
-	}
-	defer rt.Leave()
 	fn(t)
 }
+
+// rtPause ends real time and returns what begins it again.
+func rtPause(t *T) func() {
+	top, _, _ := strings.Cut(t.name, "/")
+	if _, ordinary := rtTop.Load(top); ordinary {
+		return func() {}
+	}
+	rtLeave()
+	return rtEnter
+}
+`
+
+// realTimeEnter is the part of it that enters and leaves real time.
+const realTimeEnter = `func rtEnter() {
+	const fifo = 1
+	_, step, errno := rt.Enter(&rt.Attr{Sched: rt.SchedAttr{Size: 48, Policy: fifo, Priority: %d}})
+	if step != rt.StepNone {
+		println("cannot run the test in real time: step", step, "errno", errno)
+		panic("real time is not permitted: run as root")
+	}
+}
+
+func rtLeave() { rt.Leave() }
+`
+
+// lockedEnter is the same where there is no real time.
+const lockedEnter = `func rtEnter() { runtime.LockOSThread() }
+func rtLeave() { runtime.UnlockOSThread() }
 `
 
 // A SkipList names tests, and says why each must not do what others do.
