@@ -83,7 +83,9 @@
 // one holds. [Mutex] lends the waiter's priority to the holder.
 //
 // Call [Prepare] first, so that no page of the program is missing when it is
-// needed. On the machine, use a kernel with PREEMPT_RT (in mainline since
+// needed; it also keeps the rest of the program off the CPUs of the tasks, if
+// it is told which. [NoGC] and [Critical] keep the collector, and every stop of
+// the world, away from what must not meet them. On the machine, use a kernel with PREEMPT_RT (in mainline since
 // Linux 6.12), whatever the program is written in.
 //
 // # Whole programs
@@ -100,7 +102,10 @@
 //
 // Each task counts its wake-ups and their lateness: [Task.Stats]. Lateness is
 // taken when the goroutine runs again, so it contains everything: timer,
-// interrupt, the kernel's scheduler and the runtime. Durations are
+// interrupt, the kernel's scheduler and the runtime. The same statistics have
+// the task's page faults, and its [Pauses], for which the runtime kept it from
+// running. Under rtgo package runtime/metrics has the sums over all tasks, as
+// metrics /rt/*, and [ReadRuntimeStats] the counters of the process. Durations are
 // time.Durations; the clock is CLOCK_MONOTONIC, in nanoseconds, which no
 // change of the wall clock moves.
 //

@@ -55,6 +55,13 @@ var (
 	// ErrEnded: the task has left real time.
 	ErrEnded = errors.New("rt: task has ended")
 
+	// ErrMemoryLimit: the budget of [NoGC] does not fit into the memory limit
+	// of the process.
+	ErrMemoryLimit = errors.New("rt: memory limit too low")
+
+	// ErrBudget: more was allocated in [NoGC] than its budget.
+	ErrBudget = errors.New("rt: no-GC region exceeded its budget")
+
 	// ErrMemoryLock: [Prepare] could not lock the memory of the process.
 	ErrMemoryLock = errors.New("rt: cannot lock memory")
 )

@@ -21,6 +21,7 @@ import (
 // else, and freezes GOMAXPROCS.
 func TestMainMode(t *testing.T) {
 	needRT(t)
+	t.Parallel()
 	setting := func(s string) func(*exec.Cmd) {
 		return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "GODEBUG="+s) }
 	}
@@ -126,6 +127,7 @@ func init() {
 // and none is found where a task will go on.
 func TestDeadlock(t *testing.T) {
 	needRT(t)
+	t.Parallel()
 	exe := t.TempDir() + "/deadlock"
 	if out, err := goCommand(t, []string{"CGO_ENABLED=0"}, "build", "-o", exe, "./testdata/deadlock"); err != nil {
 		t.Fatalf("%v\n%s", err, out)

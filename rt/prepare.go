@@ -34,6 +34,26 @@ const (
 // Options say what [Prepare] does. The zero value is right for most programs.
 type Options struct {
 	Memory MemoryLock
+
+	// Heap is how much of the heap is made ready, bytes: allocated, touched
+	// and freed again, so that what the program allocates later is there. A
+	// task that allocates no more than that between two collections takes no
+	// page fault for it. 0 is none.
+	Heap int
+
+	// Stack is how much of its stack each task touches when it begins, bytes.
+	// The stack of a task never shrinks. 0 is 64 KB, negative none.
+	Stack int
+
+	// CPUs are those of tasks that name none themselves ([Attr].CPUs); all
+	// other threads of the process, those of the runtime and the collector
+	// included, are kept off them, without isolcpus or other boot parameters.
+	// At least one CPU of the cpuset must be left for these. The process
+	// follows changes of its control group's cpuset within a second or two.
+	// GOMAXPROCS follows the CPUs that are left unless the program sets it.
+	// A task with policy Deadline runs on every CPU, as the kernel wants it.
+	// None leaves the affinity of all threads.
+	CPUs []int
 }
 
 // Prepare readies the process for real time. Call it at the start of main,
@@ -42,6 +62,9 @@ type Options struct {
 //
 //   - raises the soft RLIMIT_RTPRIO to the hard limit, so that tasks may use
 //     what the administrator granted;
+//   - makes o.Heap bytes of the heap resident;
+//   - notes o.Stack for the tasks to come;
+//   - splits the CPUs as o.CPUs says;
 //   - locks the memory as o.Memory says, which needs CAP_IPC_LOCK or an
 //     unlimited RLIMIT_MEMLOCK. A finite limit is refused even where the
 //     memory would fit for now: the runtime could not get more later, and

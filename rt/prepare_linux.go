@@ -13,7 +13,28 @@ import (
 )
 
 func prepare(o Options) error {
-	return errors.Join(raiseRTPrio(), lockMemory(o.Memory))
+	if o.Heap < 0 {
+		return &Error{Kind: ErrAttr, Problem: fmt.Sprintf("a heap of %d bytes", o.Heap), Fix: "set Options.Heap to 0 or more"}
+	}
+	self() // knows the main goroutine of GODEBUG=rtmain from here on
+	var err error
+	if len(o.CPUs) > 0 {
+		err = split(o.CPUs)
+	}
+	// Locked before it is touched, so that it stays.
+	err = errors.Join(raiseRTPrio(), lockMemory(o.Memory), err)
+	if o.Heap > 0 {
+		prefault(o.Heap)
+	}
+	switch {
+	case o.Stack > 0:
+		taskStack.Store(int64(o.Stack))
+	case o.Stack == 0:
+		taskStack.Store(defaultTaskStack)
+	default:
+		taskStack.Store(0)
+	}
+	return err
 }
 
 // raiseRTPrio raises the soft limit to the hard one, which needs no

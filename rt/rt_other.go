@@ -18,6 +18,10 @@ const supported = false
 
 type backend struct{}
 
+type faults struct{}
+
+func threadFaults(int) (f faults) { return f }
+
 func (t *Task) enter() error {
 	return &Error{Kind: ErrUnsupported, Problem: "real-time scheduling is not supported on " + runtime.GOOS, Fix: "run the program on Linux"}
 }
@@ -30,6 +34,10 @@ func (t *Task) readStats(*Stats) bool          { return false }
 func self() *Task                              { return nil }
 func threadState() struct{}                    { return struct{}{} }
 func setThreshold(time.Duration) time.Duration { return 0 }
+
+func critical(time.Duration)                  {}
+func setWatchdog(time.Duration) time.Duration { return 0 }
+func readRuntime() RuntimeStats               { return RuntimeStats{} }
 
 var start = time.Now()
 

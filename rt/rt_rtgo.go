@@ -9,6 +9,7 @@
 package rt
 
 import (
+	"runtime"
 	"runtime/rt"
 	"syscall"
 	"time"
@@ -82,8 +83,9 @@ func self() *Task {
 		}
 	}
 	// The runtime made the goroutine real-time (GODEBUG=rtmain).
-	t := &Task{done: make(chan struct{})}
+	t := &Task{done: make(chan struct{}), split: true}
 	t.id = id
+	t.faults = threadFaults(0)
 	if a, err := unix.SchedGetAttr(0, 0); err == nil {
 		t.priority.Store(int32(a.Priority))
 	}
@@ -106,7 +108,40 @@ func (t *Task) readStats(s *Stats) bool {
 		Hist:        r.Hist,
 	}
 	copy(s.Causes[:], r.Causes[:])
+	s.Pauses = Pauses{Count: r.Pauses.Count, Total: time.Duration(r.Pauses.Total), Max: time.Duration(r.Pauses.Max),
+		In1ms: time.Duration(r.Pauses.In[0]), In10ms: time.Duration(r.Pauses.In[1])}
+	t.countFaults(s)
 	return true
+}
+
+// startNoGC opens a region of the runtime's.
+func startNoGC(bytes int) (end func() error, err error) {
+	prefault(bytes)
+	for {
+		gen, errno := rt.StartNoGC(uint64(bytes))
+		switch syscall.Errno(errno) {
+		case 0:
+			return func() error {
+				if !rt.EndNoGC(uint64(bytes), gen) {
+					return errBroken(bytes)
+				}
+				return nil
+			}, nil
+		case unix.ENOMEM:
+			return nil, errNoRoom(bytes)
+		}
+		runtime.GC() // one was running
+	}
+}
+
+func critical(d time.Duration) { rt.Critical(int64(d)) }
+
+func setWatchdog(d time.Duration) time.Duration { return time.Duration(rt.SetWatchdog(int64(d))) }
+
+func readRuntime() RuntimeStats {
+	var r rt.RuntimeStats
+	rt.ReadRuntime(&r)
+	return RuntimeStats{Stops: r.Stops, Forced: r.Forced, Wait: time.Duration(r.WaitTotal), MaxWait: time.Duration(r.WaitMax), Boosts: r.Boosts, Reports: r.Reports}
 }
 
 func setThreshold(d time.Duration) time.Duration {

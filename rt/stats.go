@@ -53,7 +53,61 @@ type Stats struct {
 	Causes      [NumCauses]uint64   // late wake-ups by cause
 	Hist        [HistBuckets]uint64 // Hist[i]: lateness of i µs to less than i+1 µs
 	Overflow    uint64              // lateness of HistBuckets µs and more
+
+	Pauses Pauses
+
+	// Page faults of the task's thread: minor ones, which the kernel served
+	// from memory, and major ones, which waited for a disk. Both are 0 in
+	// steady state if the memory was made ready ([Prepare]).
+	MinorFaults, MajorFaults uint64
 }
+
+// Pauses are the times for which the runtime kept a task that could run from
+// running: in stops of the world, for safepoint functions such as changes of
+// the collector's phase, and while its stack was scanned. Without rtgo nothing
+// is known of them.
+type Pauses struct {
+	Count  uint64
+	Total  time.Duration
+	Max    time.Duration // the longest one
+	In1ms  time.Duration // the largest sum within any 1 ms
+	In10ms time.Duration // the largest sum within any 10 ms
+}
+
+// MMU returns the minimum mutator utilization over any 1 ms and any 10 ms:
+// the smallest share of such a window that the runtime left to the task, from
+// 0 to 1, as papers on real-time collectors give it.
+func (p *Pauses) MMU() (in1ms, in10ms float64) {
+	share := func(d, window time.Duration) float64 { return max(0, 1-float64(d)/float64(window)) }
+	return share(p.In1ms, time.Millisecond), share(p.In10ms, 10*time.Millisecond)
+}
+
+// RuntimeStats are counters of the process, of rtgo's runtime alone. The same
+// and more are metrics /rt/* of package runtime/metrics.
+type RuntimeStats struct {
+	Stops   uint64        // stops of the world and safepoint rounds while there were tasks
+	Forced  uint64        // of these, begun at a bad moment because none was good for 10 ms
+	Wait    time.Duration // that these waited for a good moment, in total
+	MaxWait time.Duration // the longest such wait
+	Boosts  uint64        // times that the watchdog found sysmon starved
+	Reports uint64        // tasks that the watchdog reported
+}
+
+// ReadRuntimeStats returns the counters of the process, zeroes without rtgo.
+func ReadRuntimeStats() RuntimeStats { return readRuntime() }
+
+// Critical asks that nothing stops the calling task in the next d: no stop of
+// the world and no safepoint round begins. It is a request: the runtime waits
+// 10 ms at most, then goes on and counts a forced stop ([RuntimeStats]). A
+// further call replaces the window, 0 ends it. In an ordinary goroutine, and
+// without rtgo, it does nothing.
+func Critical(d time.Duration) { critical(max(d, 0)) }
+
+// SetWatchdog sets for how long a task may keep all ordinary threads from
+// running before the runtime reports it, with its stack, on standard error,
+// and returns the previous value. 0 reports none. The default is one second.
+// Without rtgo it does nothing and returns 0.
+func SetWatchdog(d time.Duration) time.Duration { return setWatchdog(max(d, 0)) }
 
 // Mean returns the mean lateness, 0 without wake-ups.
 func (s *Stats) Mean() time.Duration {

@@ -18,6 +18,9 @@ type Task struct {
 	done     chan struct{}
 	backend
 
+	split  bool   // runs on the CPUs that Prepare gave to tasks
+	faults faults // of the thread, when it entered
+
 	cycles, missed, overruns atomic.Uint64 // written by Every
 
 	left  atomic.Bool // final is valid
@@ -53,6 +56,7 @@ func Do(a Attr, f func() error) error {
 		t.leave()
 		close(t.done)
 	}()
+	t.begin()
 	return f()
 }
 
@@ -90,6 +94,7 @@ func Go(a Attr, f func()) (*Task, error) {
 			close(t.done)
 			t.checkHeld()
 		}()
+		t.begin()
 		entered <- nil
 		f()
 	}()
@@ -107,6 +112,14 @@ func newTask(a Attr) (*Task, error) {
 	t := &Task{attr: a, done: make(chan struct{})}
 	t.priority.Store(int32(a.Priority))
 	return t, nil
+}
+
+// begin readies the calling task, which has entered.
+func (t *Task) begin() {
+	if n := taskStack.Load(); n > 0 {
+		touchStack(n)
+	}
+	t.faults = threadFaults(0)
 }
 
 // leave makes the calling goroutine, which is t's, ordinary again.
@@ -163,7 +176,8 @@ func (t *Task) SetPriority(priority int) error {
 }
 
 // Stats returns what has been counted for the task so far, or until it ended.
-// It does not allocate.
+// It does not allocate. It reads a file in /proc for the page faults of another
+// goroutine's task.
 func (t *Task) Stats() Stats {
 	var s Stats
 	if t.left.Load() || !t.readStats(&s) {

@@ -5,7 +5,9 @@
 package rt
 
 import (
+	"bytes"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"unsafe"
 
@@ -22,6 +24,11 @@ const (
 
 // enter makes the calling goroutine real-time as t.
 func (t *Task) enter() error {
+	housekeeping.entering.RLock()
+	defer housekeeping.entering.RUnlock()
+	if cpus := splitCPUs(); cpus != nil && len(t.attr.CPUs) == 0 && t.attr.Policy != Deadline {
+		t.attr.CPUs, t.split = cpus, true
+	}
 	if step, errno := t.apply(); step != stepNone {
 		return diagnose(&t.attr, step, errno)
 	}
@@ -129,4 +136,65 @@ func change(f func([]*Task) []*Task) {
 			return
 		}
 	}
+}
+
+// faults are page faults of a thread.
+type faults struct{ minor, major uint64 }
+
+// threadFaults returns the page faults of the thread tid, 0 for the calling
+// one. It does not allocate.
+func threadFaults(tid int) (f faults) {
+	if tid == 0 || tid == unix.Gettid() {
+		var u unix.Rusage
+		if unix.Getrusage(unix.RUSAGE_THREAD, &u) == nil {
+			f.minor, f.major = uint64(u.Minflt), uint64(u.Majflt)
+		}
+		return f
+	}
+	name := append(make([]byte, 0, 64), "/proc/self/task/"...)
+	name = strconv.AppendInt(name, int64(tid), 10)
+	name = append(name, "/stat\x00"...)
+	at := unix.AT_FDCWD
+	fd, _, e := unix.Syscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&name[0])), unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+	if e != 0 {
+		return f
+	}
+	var buf [512]byte
+	n, _, e := unix.Syscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	unix.Syscall(unix.SYS_CLOSE, fd, 0, 0)
+	if e != 0 {
+		return f
+	}
+	// After the name, which ends with the last parenthesis, field 3 begins;
+	// minflt is field 10, majflt field 12.
+	b := buf[:n]
+	field := 2
+	var value uint64
+	for _, c := range b[bytes.LastIndexByte(b, ')')+1:] {
+		switch {
+		case c == ' ':
+			switch field {
+			case 10:
+				f.minor = value
+			case 12:
+				f.major = value
+				return f
+			}
+			field++
+			value = 0
+		case c >= '0' && c <= '9':
+			value = value*10 + uint64(c-'0')
+		}
+	}
+	return f
+}
+
+// countFaults puts the page faults of t's thread since t entered into s.
+func (t *Task) countFaults(s *Stats) {
+	tid := t.threadID()
+	if tid == 0 {
+		return
+	}
+	f := threadFaults(tid)
+	s.MinorFaults, s.MajorFaults = f.minor-t.faults.minor, f.major-t.faults.major
 }

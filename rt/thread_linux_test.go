@@ -298,6 +298,7 @@ func TestSetPriority(t *testing.T) {
 // when it is ordinary again.
 func TestSetPriorityRace(t *testing.T) {
 	needRT(t)
+	t.Parallel()
 	mustChild(t, "priorityrace", nil)
 }
 
@@ -694,6 +695,7 @@ func flagged() (l []thread) {
 // ones, callbacks come back to the task.
 func TestCgo(t *testing.T) {
 	needRT(t)
+	t.Parallel()
 	if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(out)) != "1" {
 		t.Skip("no cgo: CGO_ENABLED is 0, or there is no C compiler")
 	}

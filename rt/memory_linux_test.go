@@ -1,0 +1,455 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package rt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func cycles() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC
+}
+
+// allocate allocates n bytes in pieces of 1 KB.
+func allocate(n int) {
+	for ; n > 0; n -= 1 << 10 {
+		sink = make([]byte, 1<<10)
+	}
+}
+
+// collects allocates and reports whether the collector runs meanwhile. It may
+// start late beside a task, which does not start it itself.
+func collects(n int) bool {
+	began := cycles()
+	for range 100 {
+		allocate(n)
+		if cycles() != began {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
+}
+
+func TestNoGC(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	test := func() {
+		const budget = 32 << 20
+		if !collects(budget) {
+			t.Error("the collector never runs; the test shows nothing")
+		}
+		var inside, outside uint32
+		if err := NoGC(budget, func() {
+			inside = cycles()
+			allocate(budget * 3 / 4)
+			outside = cycles()
+		}); err != nil || inside != outside {
+			t.Errorf("NoGC: %v, %d collections", err, outside-inside)
+		}
+		if !collects(budget) {
+			t.Error("no collection afterwards")
+		}
+		// Overlapping ones.
+		if err := NoGC(3*budget, func() { // the inner's preparation counts
+			if err := NoGC(budget, func() { allocate(budget * 3 / 4) }); err != nil {
+				t.Errorf("inner region: %v", err)
+			}
+		}); err != nil && Supported() { // elsewhere runtime.GC in it counts too
+			t.Errorf("outer region: %v", err)
+		}
+		// More than the budget.
+		err := NoGC(1<<20, func() { collects(budget) })
+		if !errors.Is(err, ErrBudget) {
+			t.Errorf("8 times the budget: %v, want ErrBudget", err)
+		}
+		// A region ends when its function panics.
+		func() {
+			defer func() {
+				if recover() != "mine" {
+					t.Error("the panic is lost")
+				}
+			}()
+			NoGC(budget, func() { panic("mine") })
+		}()
+		if !collects(budget) {
+			t.Error("no collection after a panic in a region")
+		}
+		for _, n := range []int{0, -1} {
+			if err := NoGC(n, func() { t.Error("f called") }); !errors.Is(err, ErrAttr) {
+				t.Errorf("NoGC(%d): %v, want ErrAttr", n, err)
+			}
+		}
+		// A budget beyond the memory limit.
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(64 << 20))
+		if err := NoGC(256<<20, func() { t.Error("f called") }); !errors.Is(err, ErrMemoryLimit) {
+			t.Errorf("budget beyond the memory limit: %v, want ErrMemoryLimit", err)
+		}
+	}
+	test()
+	realtime(t, test)
+}
+
+// runtime.GC collects in a region, and the memory limit goes before it.
+func TestNoGCLimit(t *testing.T) {
+	if err := NoGC(8<<20, func() {
+		n := cycles()
+		runtime.GC()
+		if cycles() == n {
+			t.Error("runtime.GC did nothing")
+		}
+	}); err != nil {
+		t.Errorf("with runtime.GC: %v", err)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	err := NoGC(16<<20, func() {
+		debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) / 2) // below what is in use
+		allocate(15 << 20)
+		time.Sleep(10 * time.Millisecond)
+	})
+	if !errors.Is(err, ErrBudget) {
+		t.Errorf("beyond the memory limit: %v, want ErrBudget", err)
+	}
+}
+
+// A task that allocates within the heap made ready takes no page fault.
+func TestPageFaults(t *testing.T) {
+	needRT(t)
+	mustChild(t, "faults", nil)
+}
+
+func init() {
+	children["faults"] = func() {
+		cold := faultsOf(false)
+		check(cold > 1000, "%d page faults without Prepare; the test shows nothing", cold)
+		err := Prepare(Options{Heap: 64 << 20, Memory: LockOnFault})
+		check(err == nil || errors.Is(err, ErrMemoryLock), "%v", err)
+		warm := faultsOf(true)
+		for range 4 { // the collector's own memory comes with its first cycles
+			if warm != 0 {
+				warm = faultsOf(true)
+			}
+		}
+		if !supported {
+			// The scavenger works on, and the goroutine's thread and P vary.
+			fmt.Println("ok")
+			return
+		}
+		check(warm == 0, "%d page faults in steady state", warm)
+		fmt.Println("ok")
+	}
+}
+
+// faultsOf returns the page faults of a task in 200 cycles of 64 KB and a deep
+// stack each, after some that do not count if warmUp is set.
+func faultsOf(warmUp bool) (n uint64) {
+	err := Do(Attr{Priority: 30}, func() error {
+		task := Self()
+		begin := task.Stats()
+		for c := range Every(time.Millisecond) {
+			if c.N <= 100 && warmUp {
+				begin = task.Stats()
+			}
+			allocate(64 << 10)
+			touchStack(32 << 10)
+			if c.N >= 300 {
+				break
+			}
+		}
+		s := task.Stats()
+		check(s.MajorFaults == begin.MajorFaults, "%d major page faults", s.MajorFaults-begin.MajorFaults)
+		n = s.MinorFaults - begin.MinorFaults
+		return nil
+	})
+	must(err)
+	return n
+}
+
+// The faults that another goroutine reads are those that the task's own count
+// says.
+func TestFaultCount(t *testing.T) {
+	needRT(t)
+	step := make(chan bool)
+	task, err := Go(Attr{Priority: 10, Name: "a) (b c"}, func() {
+		b, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		if err != nil {
+			t.Error(err)
+		}
+		unix.Madvise(b, unix.MADV_NOHUGEPAGE)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		step <- true
+		<-step
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-step
+	n := task.Stats().MinorFaults
+	if n < 256 || n > 1000 {
+		t.Errorf("%d minor page faults, want at least the 256 made", n)
+	}
+	step <- true
+	task.Wait()
+	if end := task.Stats().MinorFaults; end < n || end > n+100 {
+		t.Errorf("%d minor page faults at the end, %d before", end, n)
+	}
+}
+
+// Stops that meet a running task are counted as its pauses.
+func TestPauses(t *testing.T) {
+	needRT(t)
+	var s Stats
+	err := Do(Attr{Priority: 30}, func() error {
+		stop := make(chan bool)
+		done := make(chan bool)
+		go func() {
+			for {
+				select {
+				case <-stop:
+					close(done)
+					return
+				default:
+					cycles() // stops the world
+				}
+			}
+		}()
+		for begin := time.Now(); time.Since(begin) < 200*time.Millisecond || supported && Self().Stats().Pauses.Count == 0 && time.Since(begin) < 5*time.Second; {
+			burn(30 * time.Millisecond) // beyond the wait for a good moment
+			time.Sleep(time.Millisecond)
+		}
+		stop <- true
+		<-done
+		s = Self().Stats()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, ten := s.Pauses.MMU()
+	if !Supported() {
+		if s.Pauses != (Pauses{}) || one != 1 || ten != 1 {
+			t.Errorf("pauses %+v, which nobody has counted", s.Pauses)
+		}
+		return
+	}
+	p := s.Pauses
+	if p.Count == 0 || p.Max <= 0 || p.Total < p.Max || p.In10ms < p.In1ms || p.In1ms > time.Millisecond || p.In10ms > 10*time.Millisecond || one < 0 || one >= 1 || ten < one {
+		t.Errorf("pauses %+v, MMU %v and %v", p, one, ten)
+	}
+	t.Logf("%d pauses, longest %v; MMU(1 ms) %.3f, MMU(10 ms) %.3f", p.Count, p.Max, one, ten)
+}
+
+// In a critical window no stop begins, for its bound of 10 ms.
+func TestCritical(t *testing.T) {
+	if !Supported() {
+		Critical(time.Second)
+		if s := ReadRuntimeStats(); s != (RuntimeStats{}) {
+			t.Errorf("counters %+v", s)
+		}
+		t.Skip("stock Go has no critical windows")
+	}
+	needRT(t)
+	before := ReadRuntimeStats()
+	err := Do(Attr{Priority: 30}, func() error {
+		time.Sleep(time.Millisecond)
+		Critical(200 * time.Millisecond)
+		defer Critical(0)
+		took := make(chan time.Duration)
+		go func() {
+			begin := time.Now()
+			cycles()
+			took <- time.Since(begin)
+		}()
+		if d := <-took; d < 9*time.Millisecond {
+			t.Errorf("a stop took %v in a critical window", d)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := ReadRuntimeStats()
+	if s.Forced == before.Forced || s.Stops == before.Stops || s.MaxWait < 9*time.Millisecond || s.Wait < s.MaxWait {
+		t.Errorf("counters before %+v, after %+v", before, s)
+	}
+}
+
+// Prepare keeps ordinary threads off the CPUs of tasks, those started later
+// as well, and follows the cpuset.
+func TestSplit(t *testing.T) {
+	needRT(t)
+	t.Parallel()
+	if len(cpusetCPUs()) < 2 {
+		t.Skip("one CPU")
+	}
+	mustChild(t, "split", nil)
+	mustChild(t, "splitcpuset", nil)
+}
+
+// affinity returns the CPUs of a thread by /proc, which is not what the
+// package asks.
+func affinity(tid int) string {
+	b, _ := os.ReadFile("/proc/self/task/" + strconv.Itoa(tid) + "/status")
+	_, rest, _ := strings.Cut(string(b), "Cpus_allowed_list:")
+	list, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(list)
+}
+
+// wantSplit checks the affinity of all threads, waiting a little: one that is
+// just being started has its creator's only in a moment.
+func wantSplit(rest string, tasks map[int]string) {
+	var bad string
+	for range 20 {
+		bad = ""
+		for _, th := range threads() {
+			want := rest
+			if w := tasks[th.tid]; w != "" {
+				want = w
+			}
+			if got := affinity(th.tid); got != want && got != "" {
+				bad = fmt.Sprintf("thread %d %q may run on %s, want %s", th.tid, th.name, got, want)
+			}
+		}
+		if bad == "" {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	check(false, "%s", bad)
+}
+
+func init() {
+	children["split"] = func() {
+		cpus := cpusetCPUs()
+		own := cpus[1:]
+		rest, all, one := cpuList(cpus[:1]), cpuList(cpus), cpuList(cpus[:1])
+		err := Prepare(Options{Memory: LockNone, CPUs: cpus})
+		check(errors.Is(err, ErrCPU) && strings.Contains(err.Error(), "rest of the program"), "all CPUs for tasks: %v", err)
+		err = Prepare(Options{Memory: LockNone, CPUs: []int{cpus[len(cpus)-1] + 1}})
+		check(errors.Is(err, ErrCPU), "a CPU that there is not: %v", err)
+		wantSplit(all, nil)
+
+		must(Prepare(Options{Memory: LockNone, CPUs: own}))
+		wantSplit(rest, nil)
+		stop := make(chan bool)
+		var tasks []*Task
+		want := map[int]string{}
+		for i := range 6 {
+			a := Attr{Priority: 10 + i}
+			w := cpuList(own)
+			if i%2 == 1 {
+				a.CPUs, w = cpus[:1], one
+			}
+			task, err := Go(a, func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Millisecond):
+						sink = make([]byte, 10<<10)
+					}
+				}
+			})
+			must(err)
+			check(fmt.Sprint(task.Attr().CPUs) == fmt.Sprint(map[bool][]int{true: cpus[:1], false: own}[i%2 == 1]), "Attr().CPUs %v", task.Attr().CPUs)
+			tasks = append(tasks, task)
+			want[task.TID()] = w
+		}
+		// Threads that are started now, some by a task.
+		var fds [2]int
+		must(unix.Pipe(fds[:]))
+		must(Do(Attr{Priority: 20}, func() error {
+			for range 30 {
+				go unix.Read(fds[0], make([]byte, 1)) // blocks the thread
+			}
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		}))
+		runtime.GC()
+		n := len(threads())
+		check(n > 30, "%d threads only", n)
+		wantSplit(rest, want)
+		check(exec.Command("true").Run() == nil, "a process")
+		// A thread that has gone astray is brought back.
+		var set unix.CPUSet
+		set.Fill()
+		must(unix.SchedSetaffinity(os.Getpid(), &set))
+		time.Sleep(housekeepingPeriod + 300*time.Millisecond)
+		wantSplit(rest, want)
+		close(stop)
+		for _, task := range tasks {
+			task.Wait()
+		}
+		wantSplit(rest, nil)
+		unix.Close(fds[1])
+		fmt.Println("ok")
+	}
+
+	// A control group that shrinks and grows.
+	children["splitcpuset"] = func() {
+		cpus := cpusetCPUs()
+		dir := ""
+		for _, base := range []string{"/sys/fs/cgroup/cpuset", "/sys/fs/cgroup"} {
+			if _, err := os.Stat(base + "/cpuset.cpus"); err == nil {
+				dir = filepath.Join(base, "rt-test-"+strconv.Itoa(os.Getpid()))
+				break
+			}
+		}
+		if dir == "" || os.Mkdir(dir, 0o755) != nil {
+			fmt.Println("SKIP no cpuset control group can be made here")
+			return
+		}
+		parent := filepath.Dir(dir)
+		defer func() {
+			os.WriteFile(parent+"/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0)
+			for range 100 {
+				if syscall.Rmdir(dir) == nil {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			fmt.Println("ok")
+		}()
+		if b, err := os.ReadFile(parent + "/cpuset.mems"); err == nil {
+			os.WriteFile(dir+"/cpuset.mems", b, 0)
+		}
+		write := func(l []int) { must(os.WriteFile(dir+"/cpuset.cpus", []byte(cpuList(l)), 0)) }
+		write(cpus)
+		must(os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
+		last := cpus[len(cpus)-1:]
+		must(Prepare(Options{Memory: LockNone, CPUs: last}))
+		stop := make(chan bool)
+		task, err := Go(Attr{Priority: 10}, func() { <-stop })
+		must(err)
+		rest := cpuList(cpus[:len(cpus)-1])
+		wantSplit(rest, map[int]string{task.TID(): cpuList(last)})
+		write(cpus[:1]) // nothing is left for tasks: shared
+		time.Sleep(housekeepingPeriod + 300*time.Millisecond)
+		wantSplit(cpuList(cpus[:1]), nil)
+		write(cpus)
+		time.Sleep(housekeepingPeriod + 300*time.Millisecond)
+		wantSplit(rest, map[int]string{task.TID(): cpuList(last)})
+		close(stop)
+		task.Wait()
+	}
+}
