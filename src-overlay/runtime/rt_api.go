@@ -75,6 +75,9 @@ func rt_sleepUntil(when int64) {
 
 //go:linkname rt_readStats runtime/rt.readStats
 func rt_readStats(task uint64, s *rtStats) bool {
+	if pp := getg().m.rt.p.ptr(); pp != nil {
+		rtRecord(pp)
+	}
 	lock(&sched.lock)
 	pp := rtTaskP(task)
 	if pp != nil {

@@ -147,13 +147,14 @@ type pRT struct {
 	tid  uint32
 	gp   guintptr // the goroutine that entered
 
-	critical int64    // no stop before this time (runtime/rt.Critical)
-	room     int64    // how long it sleeps until then
-	release  int64    // the next release, if it sleeps until a known time; else 0
-	readyAt  int64    // when it was made ready, for its lateness
-	running  uint32   // 0 while released
-	acquired uint32   // counts rtAcquire
-	watch    struct { // the watchdog's own
+	critical int64                           // no stop before this time (runtime/rt.Critical)
+	room     int64                           // how long it sleeps until then
+	release  int64                           // the next release, if it sleeps until a known time; else 0
+	readyAt  int64                           // when it was made ready, for its lateness; cputicks
+	woke     struct{ at, from, minus int64 } // see rtWoke
+	running  uint32                          // 0 while released
+	acquired uint32                          // counts rtAcquire
+	watch    struct {                        // the watchdog's own
 		acquired uint32
 		reported bool
 		since    int64

@@ -83,7 +83,7 @@ func rtReady(gp *g, pp *p) bool {
 //go:nowritebarrierrec
 //go:nosplit
 func rtWake(pp *rtP) {
-	pp.rt.readyAt = nanotime()
+	pp.rt.readyAt = cputicks()
 	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
 	case rtWakeParked:
 		rtSched.nparked.Add(-1)
@@ -164,6 +164,7 @@ func rtPark() bool {
 		return false
 	}
 	pp.preempt = false
+	rtRecord(pp)
 	scan := int64(0)
 	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
 		scan = nanotime() // the scanner makes gp ready
@@ -235,7 +236,7 @@ func rtPark() bool {
 	}
 	if at := pp.rt.readyAt; at != 0 {
 		pp.rt.readyAt = 0
-		rtRecord(pp, at)
+		rtWoke(pp, at, 0)
 	}
 	return true
 }

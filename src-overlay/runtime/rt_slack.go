@@ -92,7 +92,7 @@ func rtSlackAt(now, need int64) (ok bool, again int64) {
 		}
 		// A stop that is expected to take longer than the task ever
 		// sleeps begins right after it has gone to sleep.
-		if r := pp.rt.release; r != 0 && r < now+min(need, pp.rt.room-pp.rt.room/8) {
+		if r := pp.rt.release; r != 0 && r < now+min(need, max(0, pp.rt.room-pp.rt.room/8)) {
 			ok = false
 			again = max(again, max(r, now)+rtSlackPoll)
 		}

@@ -50,11 +50,18 @@ func rtSleep(gp *g, ns int64) bool {
 func rtSleepUntil(when int64) {
 	mp := getg().m
 	pp := mp.rt.p.ptr()
-	pp.rt.room = max(0, when-nanotime())
+	rtRecord(pp)
+	room := when - nanotime()
+	from := cputicks()
+	pp.rt.room = room
 	pp.rt.release = when
 	rtNanosleep(when)
 	pp.rt.release = 0
-	rtRecord(pp, when)
+	if room < rtAnchorMax {
+		rtWoke(pp, from, room)
+	} else {
+		rtCheckPreemptLatency(pp, nanotime()-when)
+	}
 }
 
 // rtNanosleep must not split the stack between entersyscall and exitsyscall.

@@ -10,7 +10,9 @@
 // absolute time that it slept until, or the moment another thread made it
 // ready) to the moment it runs again, in a fixed histogram of its own P: no
 // allocation, no lock, no sharing. A wake-up later than the threshold is
-// counted by what it had to wait for.
+// counted by what it had to wait for. To keep the way of a wake-up short, it
+// only reads cputicks, some ten instructions where nanotime takes a hundred
+// and more; it is counted when the goroutine blocks next.
 //
 // Pauses are the times for which the runtime kept a real-time goroutine that
 // could run from running: its P was seized by a stop or for a safepoint
@@ -20,6 +22,8 @@
 // follows: 1 - sum/window.
 
 package runtime
+
+import "internal/runtime/atomic"
 
 // rtCause is runtime/rt.Cause.
 type rtCause uint8
@@ -107,10 +111,76 @@ func rtPaused(pp *rtP, start int64) {
 // program sets another, in nanoseconds.
 const rtDefaultThreshold = 100 * 1000
 
-// rtRecord measures the dispatch of the real-time goroutine of pp, released
-// at the time at.
-func rtRecord(pp *rtP, at int64) {
-	rtCheckPreemptLatency(pp, nanotime()-at)
+// rtTick is the rate of cputicks, measured better and better by the watchdog.
+// (ticksPerSecond reads the two clocks one after the other, and is wrong for
+// good if the thread loses the CPU in between.)
+var rtTick struct {
+	ns            atomic.Float64 // per tick
+	time0, ticks0 int64
+	gap           int64 // between the readings of the clocks, ticks
+}
+
+// rtTickRead reads both clocks, at the same time but for gap.
+//
+//go:nowritebarrierrec
+func rtTickRead() (time, ticks, gap int64) {
+	gap = 1 << 62
+	for range 5 {
+		a := cputicks()
+		t := nanotime()
+		b := cputicks()
+		if b-a < gap {
+			time, ticks, gap = t, a, b-a
+		}
+	}
+	return time, ticks, gap
+}
+
+// rtTickInit measures the rate roughly. It sleeps for a few milliseconds, once.
+func rtTickInit() {
+	if rtTick.ns.Load() != 0 {
+		return
+	}
+	time0, ticks0, gap := rtTickRead()
+	timeSleep(4 * 1000 * 1000)
+	time, ticks, _ := rtTickRead()
+	lock(&sched.lock)
+	if rtTick.ns.Load() == 0 {
+		rtTick.time0, rtTick.ticks0, rtTick.gap = time0, ticks0, gap
+		rtTick.ns.Store(float64(time-time0) / float64(max(1, ticks-ticks0)))
+	}
+	unlock(&sched.lock)
+}
+
+// rtTickRefine is called by the watchdog.
+//
+//go:nowritebarrierrec
+func rtTickRefine() {
+	time, ticks, gap := rtTickRead()
+	if gap <= 4*rtTick.gap && ticks > rtTick.ticks0 && rtTick.time0 != 0 {
+		rtTick.ns.Store(float64(time-rtTick.time0) / float64(ticks-rtTick.ticks0))
+	}
+}
+
+// rtAnchorMax is the longest sleep that cputicks measure, ns: their rate is
+// known to some parts in 10^4 at first.
+const rtAnchorMax = 20 * 1000 * 1000
+
+// rtWoke notes that the goroutine of pp runs again, released when cputicks was
+// from and minus ns had passed.
+func rtWoke(pp *rtP, from, minus int64) {
+	pp.rt.woke.at, pp.rt.woke.from, pp.rt.woke.minus = cputicks(), from, minus
+}
+
+// rtRecord counts the wake-up noted by rtWoke, if any.
+func rtRecord(pp *rtP) {
+	w := &pp.rt.woke
+	if w.at == 0 {
+		return
+	}
+	ticks := w.at - w.from
+	w.at = 0
+	rtCheckPreemptLatency(pp, int64(float64(ticks)*rtTick.ns.Load())-w.minus)
 }
 
 // rtCheckPreemptLatency counts a dispatch that was ns late.

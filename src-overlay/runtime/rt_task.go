@@ -186,6 +186,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 		return 0, rtStepState, _EBUSY
 	}
 	LockOSThread()
+	rtTickInit()
 	pp := rtGetP()
 	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
 		Gosched() // boosted by a stop, which ends at the latest when we are stopped
@@ -202,6 +203,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	task = pp.rt.task
 	*pp.rt.stats = rtStats{}
 	pp.rt.recent.n = 0
+	pp.rt.woke.at = 0
 	pp.rt.tid = uint32(gp.m.procid)
 	pp.rt.m.set(gp.m)
 	pp.rt.gp.set(gp)
@@ -284,6 +286,7 @@ func rtLeave() {
 	unlock(&sched.lock)
 	rtRestore(&pp.rt.saved)
 	atomic.Store(&mp.rt.attr, 0)
+	rtRecord(pp)
 	rtFold(pp.rt.stats)
 	mcall(rtLeaveM)
 	UnlockOSThread()

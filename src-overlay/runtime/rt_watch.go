@@ -172,6 +172,7 @@ func rtWatchLoop() {
 			tickAt = nanotime()
 		}
 		rtWatchSleep()
+		rtTickRefine()
 		now := nanotime()
 
 		if t := rtWatch.sysmonTick.Load(); t != tick {
