@@ -80,7 +80,7 @@ func (t *Task) apply() (step int, errno syscall.Errno) {
 		t.rename = true
 		var name [16]byte
 		copy(name[:15], t.attr.Name)
-		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name)), 0, 0, 0)
+		prctlName(unix.PR_SET_NAME, &name)
 	}
 	register(t)
 	return stepNone, 0
@@ -114,7 +114,7 @@ func (t *Task) restore() {
 		unix.SchedSetaffinityDynamic(t.tid, t.cpus)
 	}
 	if t.rename && unix.Gettid() == t.tid {
-		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&t.name)), 0, 0, 0)
+		prctlName(unix.PR_SET_NAME, &t.name)
 	}
 	t.mu.Unlock()
 	unregister(t)

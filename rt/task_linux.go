@@ -107,7 +107,13 @@ func threadState() (s threadAttr) {
 
 // threadName reads the name of the calling thread.
 func threadName(name *[16]byte) {
-	unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	prctlName(unix.PR_GET_NAME, name)
+}
+
+// prctlName passes a name to the kernel or back. It does not call unix.Prctl:
+// the stack that holds the name may move on the way into it.
+func prctlName(option uintptr, name *[16]byte) {
+	unix.RawSyscall6(unix.SYS_PRCTL, option, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
 }
 
 // tasks lists the running tasks. It is read without a lock, and replaced as a

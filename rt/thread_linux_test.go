@@ -708,3 +708,32 @@ func TestCgo(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The kernel writes a thread's name into the caller's variable, wherever the
+// stack that holds it has to grow on the way: a uintptr does not move with it.
+func TestThreadName(t *testing.T) {
+	var bad atomic.Int32
+	for depth := range 400 {
+		done := make(chan bool)
+		go func() {
+			if !nameAt(depth) {
+				bad.Add(1)
+			}
+			close(done)
+		}()
+		<-done
+	}
+	if n := bad.Load(); n > 0 {
+		t.Errorf("the name was written elsewhere from %d of 400 depths of the stack", n)
+	}
+}
+
+//go:noinline
+func nameAt(depth int) bool {
+	if depth > 0 {
+		return nameAt(depth - 1)
+	}
+	var name [16]byte
+	threadName(&name)
+	return name[0] != 0
+}
