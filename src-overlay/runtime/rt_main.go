@@ -28,6 +28,10 @@ func rtMain() {
 	if rtGetattr(0, &a) == 0 && (a.policy == _SCHED_FIFO || a.policy == _SCHED_RR) {
 		rtWatch.process = a.priority
 		rtWatchStart(a.priority)
+		// Let it raise its priority before anybody keeps it from running.
+		for i := 0; i < 1000 && rtWatch.up.Load() == 0; i++ {
+			usleep(20)
+		}
 	}
 	prio := rtMainPrio()
 	if prio == 0 {

@@ -36,14 +36,12 @@ const (
 )
 
 var rtMem struct {
-	lock  uint32 // priority-inheritance futex
-	quiet bool   // huge pages are off, and not by the program
+	quiet bool // huge pages are off, and not by the program
 }
 
-// rtMemUpdate adapts the process to whether there are tasks.
+// rtMemUpdate adapts the process to whether there are tasks, for
+// rtWatchUpdate.
 func rtMemUpdate() {
-	tid := uint32(getg().m.procid)
-	rtPILock(&rtMem.lock, tid)
 	if on := atomic.Load(&rtSched.active) != 0; on != rtMem.quiet {
 		if on {
 			off, _, e := linux.Syscall6(rtSYS_prctl, _PR_GET_THP_DISABLE, 0, 0, 0, 0, 0)
@@ -56,7 +54,6 @@ func rtMemUpdate() {
 			rtMem.quiet = false
 		}
 	}
-	rtPIUnlock(&rtMem.lock, tid)
 }
 
 // rtNoScavenge reports whether the background scavenger must rest.

@@ -27,7 +27,7 @@ func rtIsM(mp *m) bool                                  { return false }
 func rtNumP() int32                                     { return 0 }
 func rtTraceID(pp *p) int32                             { return pp.id }
 func rtTraceArgs(ev tracev2.EventType, args []traceArg) {}
-func rtForeignP(pp *p, mp *m) bool                      { return false }
+func rtForeignP(pp *p, mp *m, gen uintptr) bool         { return false }
 func rtDetach()                                         {}
 func rtAttach(nprocs int32)                             {}
 func rtStopPs()                                         {}

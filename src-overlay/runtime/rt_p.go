@@ -56,11 +56,16 @@ func rtTraceArgs(ev tracev2.EventType, args []traceArg) {
 
 // rtForeignP reports whether pp is wired to an M other than mp. The status of
 // such a P cannot be traced by mp: a running P's status event binds the P to
-// the thread that writes it. Its own M writes it with its next event.
+// the thread that writes it. Its own M writes it with its next event, maybe in
+// a later generation, for which pp is readied as if it had been traced.
 //
 //go:nosplit
-func rtForeignP(pp *p, mp *m) bool {
-	return rtReserved(pp) && pp.m != 0 && pp.m.ptr() != mp
+func rtForeignP(pp *p, mp *m, gen uintptr) bool {
+	if !rtReserved(pp) || pp.m == 0 || pp.m.ptr() == mp {
+		return false
+	}
+	pp.trace.readyNextGen(gen)
+	return true
 }
 
 // rtNumP returns the number of reserved Ps in allp.

@@ -213,7 +213,6 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	pp.rt.cause = rtCauseKernel
 	rtSched.threshold.CompareAndSwap(0, rtDefaultThreshold)
 	rtWatchStart(pp.rt.saved.prio)
-	rtMemUpdate()
 	mcall(rtEnterM)
 	return task, rtStepNone, 0
 }
@@ -291,7 +290,6 @@ func rtLeave() {
 	mcall(rtLeaveM)
 	UnlockOSThread()
 	rtWatchUpdate()
-	rtMemUpdate()
 }
 
 // rtLeaveM moves gp from its reserved P to an ordinary one, on g0.

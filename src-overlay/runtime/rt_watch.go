@@ -50,7 +50,9 @@ const (
 var rtWatch struct {
 	started atomic.Uint32
 	active  uint32 // futex: 1 while there are real-time goroutines
+	lock    uint32 // priority-inheritance futex of rtWatchUpdate
 	tid     atomic.Uint32
+	up      atomic.Uint32 // runs, at its priority
 	prio    atomic.Uint32 // what the watchdog shall run at
 	limit   atomic.Int64  // time that a goroutine may hog, ns; 0 is the default, negative none
 
@@ -97,8 +99,18 @@ func rtWatchStart(prio uint32) {
 	rtWatchUpdate()
 }
 
-// rtWatchUpdate adapts the watchdog to the tasks there are.
+// rtWatchUpdate adapts the watchdog and the process to the tasks there are.
 func rtWatchUpdate() {
+	mp := acquirem() // no other goroutine must run here while we hold the lock
+	tid := uint32(mp.procid)
+	rtPILock(&rtWatch.lock, tid)
+	rtWatchUpdateLocked()
+	rtMemUpdate()
+	rtPIUnlock(&rtWatch.lock, tid)
+	releasem(mp)
+}
+
+func rtWatchUpdateLocked() {
 	prio := rtWatch.process
 	lock(&sched.lock)
 	n := rtSched.ntask
@@ -156,6 +168,7 @@ func rtWatchLoop() {
 	if prio := rtWatch.prio.Load(); prio != 0 {
 		rtSetFIFO(0, prio)
 	}
+	rtWatch.up.Store(1)
 	rtSetName("rtwatch")
 
 	tick := rtWatch.sysmonTick.Load()
