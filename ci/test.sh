@@ -39,8 +39,10 @@ steps=(
 	"build|20|./build.sh: verified upstream to out/go"
 	"swap|15|out/go in the place of the installed Go"
 	"rt|10|the rt module under out/go"
+	"stress|5|random use of real-time goroutines, also with the collector's checks"
 	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
 	"upstream|30|Go's own tests, patched against unpatched"
+	"realtime|10|Go's own tests, each in a real-time goroutine"
 	"lab|15|smoke test under PREEMPT_RT kernels"
 )
 
@@ -142,12 +144,27 @@ step_rt() {
 	(cd rt && PATH="$PWD/../out/go/bin:$PATH" go test -count=1 ./...)
 }
 
+step_stress() {
+	local go=$PWD/out/go/bin/go bin=$PWD/out/ci/rtstress setting status=0
+	"$go" build -o "$bin" ./test/rtstress && GOEXPERIMENT=staticlockranking "$go" build -o "$bin-rank" ./test/rtstress || return 1
+	for setting in X= GODEBUG=gccheckmark=1 GODEBUG=clobberfree=1 GOGC=1; do
+		echo "# $setting"
+		env "$setting" "$bin" -ops 20000 -seed 21 -q || status=1
+	done
+	"$bin-rank" -ops 20000 -seed 21 -q && return $status
+}
+
 step_text() {
 	"$rtgo" text-compare -json out/ci/text-compare.json
 }
 
 step_upstream() {
 	"$rtgo" upstream-test -json out/ci/upstream-test.json -logs out/ci/upstream-test
+}
+
+step_realtime() {
+	"$rtgo" upstream-test -realtime 10 -json out/ci/realtime.json sync time context testing/synctest \
+		internal/poll os os/signal os/exec net runtime/trace runtime/debug runtime/metrics sync/atomic
 }
 
 step_lab() {
