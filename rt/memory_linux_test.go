@@ -366,7 +366,7 @@ func init() {
 					case <-stop:
 						return
 					case <-time.After(time.Millisecond):
-						sink = make([]byte, 10<<10)
+						runtime.KeepAlive(make([]byte, 10<<10))
 					}
 				}
 			})
