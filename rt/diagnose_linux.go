@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -232,12 +231,7 @@ func hasField(list, name string) bool {
 // cpuError tells which CPUs of a the process may not use.
 func cpuError(a *Attr, errno syscall.Errno) error {
 	cpus := cpusetCPUs()
-	var bad []int
-	for _, c := range a.CPUs {
-		if !slices.Contains(cpus, c) {
-			bad = append(bad, c)
-		}
-	}
+	bad := without(a.CPUs, cpus)
 	if len(bad) == 0 {
 		bad = a.CPUs // the cpuset changed meanwhile
 	}

@@ -178,11 +178,7 @@ func init() {
 			fmt.Println("SKIP one CPU")
 			return
 		}
-		var set unix.CPUSet
-		set.Set(cpus[0])
-		for _, th := range threads() {
-			unix.SchedSetaffinity(th.tid, &set)
-		}
+		set := confine(cpus[0])
 		err := Do(Attr{Priority: 10, CPUs: cpus[1:]}, func() error {
 			if l := threadCPUs(); len(l) != len(cpus)-1 || l[0] != cpus[1] {
 				return fmt.Errorf("affinity %v", l)

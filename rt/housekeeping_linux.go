@@ -44,10 +44,8 @@ func split(cpus []int) error {
 		return err
 	}
 	cpuset := cpusetCPUs()
-	for _, c := range a.CPUs {
-		if !slices.Contains(cpuset, c) {
-			return cpuError(&a, 0)
-		}
+	if len(without(a.CPUs, cpuset)) > 0 {
+		return cpuError(&a, 0)
 	}
 	if len(without(cpuset, a.CPUs)) == 0 {
 		return &Error{
@@ -95,8 +93,8 @@ func cpuSet(cpus []int) unix.CPUSetDynamic {
 // apply sets the affinity of every thread. mu is held. If the cpuset has become
 // so small that one side would have no CPU, both share what there is.
 func (h *housekeeper) apply(cpuset []int) {
-	own := without(cpuset, without(cpuset, h.want))
-	rest := without(cpuset, own)
+	rest := without(cpuset, h.want)
+	own := without(cpuset, rest)
 	if len(own) == 0 || len(rest) == 0 {
 		own, rest = cpuset, cpuset
 	}

@@ -106,11 +106,7 @@ func init() {
 			fmt.Println("SKIP one CPU")
 			return
 		}
-		var set unix.CPUSet
-		set.Set(cpus[0])
-		for _, th := range threads() {
-			unix.SchedSetaffinity(th.tid, &set)
-		}
+		confine(cpus[0])
 		time.Sleep(2500 * time.Millisecond) // the runtime looks once a second
 		check(runtime.GOMAXPROCS(0) == n, "GOMAXPROCS changed from %d to %d", n, runtime.GOMAXPROCS(0))
 		fmt.Println("ok")

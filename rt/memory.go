@@ -39,23 +39,18 @@ func NoGC(bytes int, f func()) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := end(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = end() }()
 	f()
 	return nil
 }
 
-var (
-	errNoRoom = func(bytes int) error {
-		return &Error{Kind: ErrMemoryLimit, Problem: fmt.Sprintf("%d bytes more than the live heap exceed the memory limit", bytes), Fix: "ask for less, or raise GOMEMLIMIT (debug.SetMemoryLimit)"}
-	}
-	errBroken = func(bytes int) error {
-		return &Error{Kind: ErrBudget, Problem: fmt.Sprintf("more than %d bytes were allocated, or the memory limit was reached", bytes), Fix: "give a larger budget; Go's heap profile (go tool pprof -alloc_space) shows who allocates"}
-	}
-)
+func errNoRoom(bytes int) error {
+	return &Error{Kind: ErrMemoryLimit, Problem: fmt.Sprintf("%d bytes more than the live heap exceed the memory limit", bytes), Fix: "ask for less, or raise GOMEMLIMIT (debug.SetMemoryLimit)"}
+}
+
+func errBroken(bytes int) error {
+	return &Error{Kind: ErrBudget, Problem: fmt.Sprintf("more than %d bytes were allocated, or the memory limit was reached", bytes), Fix: "give a larger budget; Go's heap profile (go tool pprof -alloc_space) shows who allocates"}
+}
 
 // prefault makes bytes of the heap resident: it allocates and touches them, and
 // gives them back to the heap.
@@ -70,7 +65,6 @@ func prefault(bytes int) {
 		held = append(held, b)
 	}
 	runtime.KeepAlive(held)
-	held = nil
 	runtime.GC()
 }
 

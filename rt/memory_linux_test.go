@@ -342,7 +342,7 @@ func init() {
 	children["split"] = func() {
 		cpus := cpusetCPUs()
 		own := cpus[1:]
-		rest, all, one := cpuList(cpus[:1]), cpuList(cpus), cpuList(cpus[:1])
+		rest, all := cpuList(cpus[:1]), cpuList(cpus)
 		err := Prepare(Options{Memory: LockNone, CPUs: cpus})
 		check(errors.Is(err, ErrCPU) && strings.Contains(err.Error(), "rest of the program"), "all CPUs for tasks: %v", err)
 		err = Prepare(Options{Memory: LockNone, CPUs: []int{cpus[len(cpus)-1] + 1}})
@@ -358,7 +358,7 @@ func init() {
 			a := Attr{Priority: 10 + i}
 			w := cpuList(own)
 			if i%2 == 1 {
-				a.CPUs, w = cpus[:1], one
+				a.CPUs, w = cpus[:1], rest
 			}
 			task, err := Go(a, func() {
 				for {

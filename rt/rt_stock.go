@@ -56,12 +56,9 @@ func (t *Task) apply() (step int, errno syscall.Errno) {
 	}
 	t.saved = *saved
 	if len(t.attr.CPUs) > 0 {
-		old, set := unix.NewCPUSet(maxCPU), unix.NewCPUSet(maxCPU)
-		for _, c := range t.attr.CPUs {
-			set.Set(c)
-		}
+		old := unix.NewCPUSet(maxCPU)
 		if err = unix.SchedGetaffinityDynamic(0, old); err == nil {
-			err = unix.SchedSetaffinityDynamic(0, set)
+			err = unix.SchedSetaffinityDynamic(0, cpuSet(t.attr.CPUs))
 		}
 		if err != nil {
 			return stepAffinity, err.(syscall.Errno)

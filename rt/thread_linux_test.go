@@ -28,6 +28,15 @@ func lastCPU() int {
 	return cpus[len(cpus)-1]
 }
 
+// confine leaves every thread of the process the CPU alone, as taskset does.
+func confine(cpu int) (set unix.CPUSet) {
+	set.Set(cpu)
+	for _, th := range threads() {
+		unix.SchedSetaffinity(th.tid, &set)
+	}
+	return set
+}
+
 // wantThread checks that the calling thread has the attributes of a.
 func wantThread(t *testing.T, a Attr) {
 	t.Helper()

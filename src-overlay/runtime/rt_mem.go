@@ -19,8 +19,8 @@
 //     as a page fault, maybe of a task. It rests. Allocation still scavenges
 //     when the heap reaches GOMEMLIMIT.
 //
-// What a task touches first is still a page fault of its own; runtime/rt's
-// Prefault and the module's Prepare are for that.
+// What a task touches first is still a page fault of its own; Prepare of package
+// rtgo.dev/rtgo/rt is for that.
 
 package runtime
 
@@ -35,24 +35,26 @@ const (
 	_PR_GET_THP_DISABLE = 42
 )
 
-var rtMem struct {
-	quiet bool // huge pages are off, and not by the program
-}
+// rtNoTHP is set while huge pages are off, and not by the program. Written with
+// rtWatch.lock held.
+var rtNoTHP bool
 
 // rtMemUpdate adapts the process to whether there are tasks, for
 // rtWatchUpdate.
 func rtMemUpdate() {
-	if on := atomic.Load(&rtSched.active) != 0; on != rtMem.quiet {
-		if on {
-			off, _, e := linux.Syscall6(rtSYS_prctl, _PR_GET_THP_DISABLE, 0, 0, 0, 0, 0)
-			if e == 0 && off == 0 {
-				_, _, e = linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 1, 0, 0, 0, 0)
-				rtMem.quiet = e == 0
-			}
-		} else {
-			linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 0, 0, 0, 0, 0)
-			rtMem.quiet = false
-		}
+	on := atomic.Load(&rtSched.active) != 0
+	if on == rtNoTHP {
+		return
+	}
+	if !on {
+		linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 0, 0, 0, 0, 0)
+		rtNoTHP = false
+		return
+	}
+	off, _, e := linux.Syscall6(rtSYS_prctl, _PR_GET_THP_DISABLE, 0, 0, 0, 0, 0)
+	if e == 0 && off == 0 {
+		_, _, e = linux.Syscall6(rtSYS_prctl, _PR_SET_THP_DISABLE, 1, 0, 0, 0, 0)
+		rtNoTHP = e == 0
 	}
 }
 

@@ -232,10 +232,7 @@ func rtUnboost() {
 			}
 			mp = nil
 		}
-		if rtSetattr(tid, &b.was[i]) == _EPERM {
-			b.was[i].flags |= _SCHED_FLAG_RESET_ON_FORK
-			rtSetattr(tid, &b.was[i])
-		}
+		rtGiveBack(tid, &b.was[i])
 		if mp != nil {
 			atomic.Store(&mp.rt.attr, 0)
 		}

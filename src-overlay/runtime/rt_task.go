@@ -85,6 +85,17 @@ func rtSetattr(tid uint32, a *rtSchedAttr) uintptr {
 	return e
 }
 
+// rtGiveBack sets attributes that a thread had before. Where the process may not
+// clear SCHED_FLAG_RESET_ON_FORK it adds the flag to a.
+func rtGiveBack(tid uint32, a *rtSchedAttr) uintptr {
+	e := rtSetattr(tid, a)
+	if e == _EPERM && a.flags&_SCHED_FLAG_RESET_ON_FORK == 0 {
+		a.flags |= _SCHED_FLAG_RESET_ON_FORK
+		e = rtSetattr(tid, a)
+	}
+	return e
+}
+
 func rtSetaffinity(tid uint32, n uintptr, mask unsafe.Pointer) uintptr {
 	_, _, e := linux.Syscall6(rtSYS_sched_setaffinity, uintptr(tid), n, uintptr(noescape(mask)), 0, 0, 0)
 	return e
@@ -133,11 +144,7 @@ func rtRestore(s *rtSaved) {
 		// slice here, and setting it makes it a slice of its own.
 		attr.runtime = 0
 	}
-	e := rtSetattr(0, &attr)
-	if e == _EPERM && attr.flags&_SCHED_FLAG_RESET_ON_FORK == 0 {
-		attr.flags |= _SCHED_FLAG_RESET_ON_FORK
-		e = rtSetattr(0, &attr)
-	}
+	e := rtGiveBack(0, &attr)
 	var now rtSchedAttr
 	rtGetattr(0, &now)
 	if e == 0 && now.runtime != s.sched.runtime {

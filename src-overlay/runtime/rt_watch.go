@@ -289,8 +289,11 @@ func rtWatchHogs(now int64, starved bool) {
 		if n := pp.rt.acquired; pp.rt.task == 0 || n != w.acquired || pp.rt.running == 0 {
 			w.acquired = n
 			w.since = now
-			w.cpu = rtThreadTime(pp.rt.tid)
 			w.reported = false
+			if pp.rt.task != 0 && pp.rt.running != 0 {
+				// Only then can the next look find it unchanged.
+				w.cpu = rtThreadTime(pp.rt.tid)
+			}
 			continue
 		}
 		if w.reported || !starved || limit < 0 || now-w.since < limit {
