@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -382,14 +383,16 @@ func (r *runner) besideLoad(ctx context.Context, l string, f func(context.Contex
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	defer func() {
+	end := sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		timer := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
 		io.Copy(io.Discard, out)
 		cmd.Wait()
 		timer.Stop()
-	}()
+	})
+	defer end()
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(line, "# load started") {
+		end() // only then is all of its message here
 		return nil, fmt.Errorf("campaign: load %s: %s", l, lastLine(msg.String()+line))
 	}
 	return f(ctx)
