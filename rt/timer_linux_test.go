@@ -15,9 +15,6 @@ import (
 // another goroutine makes it an earlier one meanwhile.
 func TestTimerMoved(t *testing.T) {
 	needRT(t)
-	if Supported() && os.Getenv("RT_TEST_KNOWN") == "" {
-		t.Skip("known fault of the runtime, see docs/limits.md; RT_TEST_KNOWN=1 runs the test")
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

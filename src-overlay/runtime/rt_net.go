@@ -66,6 +66,10 @@ func rtParkPoll(pp *rtP, gp *g, next int64) {
 	if !atomic.Cas(&pp.rt.wake, rtWakeNone, rtWakePoll) {
 		return
 	}
+	if rtTimerBefore(pp) {
+		atomic.Cas(&pp.rt.wake, rtWakePoll, rtWakeNone)
+		return
+	}
 	fds := [2]rtPollfd{{fd: int32(pd.fd), events: _POLLIN | _POLLRDHUP}, {fd: pp.rt.evfd, events: _POLLIN}}
 	if pp.rt.pollmode == 'w' {
 		fds[0].events = _POLLOUT

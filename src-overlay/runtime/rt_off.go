@@ -51,6 +51,7 @@ func rtSleep(gp *g, ns int64) bool                      { return false }
 func rtPollArm[T any](pd T, mode int32)                 {}
 func rtNetReady(gp *g, delta *int32) *g                 { return gp }
 func rtParked() int32                                   { return 0 }
+func rtTimersMoved()                                    {}
 func rtSysmonTick()                                     {}
 func rtSigDump[T any](gp *g, c T)                       {}
 func rtGoexit()                                         {}

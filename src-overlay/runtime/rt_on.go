@@ -149,6 +149,7 @@ type pRT struct {
 
 	critical int64                           // no stop before this time (runtime/rt.Critical)
 	room     int64                           // how long it sleeps until then
+	until    atomic.Int64                    // the time to which it parks, if rtWakeParked or rtWakePoll
 	release  int64                           // the next release, if it sleeps until a known time; else 0
 	readyAt  int64                           // when it was made ready, for its lateness; cputicks
 	woke     struct{ at, from, minus int64 } // see rtWoke

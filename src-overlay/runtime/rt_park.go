@@ -16,6 +16,11 @@
 // them there) fire in the parked thread: it waits no longer than to the next
 // one and runs it itself. While it does, timerpMask hides its heap from the
 // other Ps, so that it never waits for a heap lock held by an ordinary thread.
+// Another goroutine may still move such a timer to an earlier time (Reset,
+// SetDeadline). Then rtTimersMoved wakes the thread: the thread stores the time
+// to which it will sleep, sets p.rt.wake and looks at its heap once more, the
+// other changes the heap and then looks at p.rt.wake, so that one sees what the
+// other did.
 //
 // Deadlock detection: a parked M is counted in rtSched.nparked, by which
 // checkdead lowers its count of running Ms. Going idle must not cost a
@@ -35,6 +40,7 @@ const (
 	rtWakeReady         // made ready; consumed by rtPark
 	rtWakeParked        // waits on the futex, counted in nparked
 	rtWakePoll          // waits in ppoll
+	rtWakeTimer         // rtWakeParked, but told to look at its timers
 )
 
 // rtEnterSyscall releases the reserved P of an M that enters a system call.
@@ -85,7 +91,7 @@ func rtReady(gp *g, pp *p) bool {
 func rtWake(pp *rtP) {
 	pp.rt.readyAt = cputicks()
 	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
-	case rtWakeParked:
+	case rtWakeParked, rtWakeTimer:
 		rtSched.nparked.Add(-1)
 		futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
 	case rtWakePoll:
@@ -199,6 +205,11 @@ func rtPark() bool {
 			}
 		}
 
+		if next != 0 {
+			pp.rt.until.Store(next)
+		} else {
+			pp.rt.until.Store(maxWhen)
+		}
 		if gp := mp.lockedg.ptr(); gp.waitreason == waitReasonIOWait && pp.rt.pollpd != nil && readgstatus(gp)&^_Gscan == _Gwaiting {
 			rtParkPoll(pp, gp, next)
 			continue
@@ -208,6 +219,10 @@ func rtPark() bool {
 			continue
 		}
 		rtSched.nparked.Add(1)
+		if rtTimerBefore(pp) {
+			rtUnpark(pp)
+			continue
+		}
 		if next != 0 {
 			timerpMask.clear(pp.id)
 		}
@@ -225,9 +240,7 @@ func rtPark() bool {
 		}
 		// Woken by a timer or a signal: look again, uncounted,
 		// unless somebody has made us ready meanwhile.
-		if atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeNone) {
-			rtSched.nparked.Add(-1)
-		}
+		rtUnpark(pp)
 	}
 	atomic.Store(&pp.rt.wake, rtWakeNone)
 	if scan != 0 {
@@ -239,6 +252,46 @@ func rtPark() bool {
 		rtWoke(pp, at, 0)
 	}
 	return true
+}
+
+// rtUnpark takes back that the thread of pp, the calling one, is parked,
+// unless rtWake did.
+func rtUnpark(pp *rtP) {
+	if atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeNone) || atomic.Cas(&pp.rt.wake, rtWakeTimer, rtWakeNone) {
+		rtSched.nparked.Add(-1)
+	}
+}
+
+// rtTimerBefore reports whether pp has a timer before the time to which its
+// thread sleeps.
+func rtTimerBefore(pp *rtP) bool {
+	at := pp.timers.wakeTime()
+	return at != 0 && at < pp.rt.until.Load()
+}
+
+// rtTimersMoved wakes the real-time threads that sleep beyond one of their
+// timers. wakeNetPoller calls it, after a timer was moved to an earlier time.
+// Its caller without a P is handoffp, whose timers are those of an ordinary P.
+func rtTimersMoved() {
+	if atomic.Load(&rtSched.active) == 0 || getg().m.p == 0 {
+		return
+	}
+	mp := acquirem() // the world stays started: rtSched.ps does not change
+	for _, pp := range rtSched.ps {
+		switch atomic.Load(&pp.rt.wake) {
+		case rtWakeParked:
+			// Another state than None, as rtWake must still wake the
+			// futex if we are kept from it.
+			if rtTimerBefore(pp) && atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeTimer) {
+				futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
+			}
+		case rtWakePoll:
+			if rtTimerBefore(pp) {
+				rtPollWake(pp)
+			}
+		}
+	}
+	releasem(mp)
 }
 
 // rtFutexWait waits while *addr is val, at most until the CLOCK_MONOTONIC
