@@ -188,7 +188,7 @@ func init() {
 		check(err == nil, "%v", err)
 		for _, th := range threads() {
 			var s unix.CPUSet
-			if unix.SchedGetaffinity(th.tid, &s) == nil && s != set && th.name != watchdogName {
+			if unix.SchedGetaffinity(th.tid, &s) == nil && s != set && !runtimeThread(th) {
 				check(false, "thread %v has another affinity afterwards", th)
 			}
 		}

@@ -126,10 +126,12 @@ func threads() (l []thread) {
 	return l
 }
 
-const watchdogName = "rtwatch" // a thread of rtgo's runtime
+// runtimeThread reports whether th is one of rtgo's runtime: its watchdog, and
+// the thread that fills the reserves of tasks. They keep their attributes.
+func runtimeThread(th thread) bool { return th.name == "rtwatch" || th.name == "rtrefill" }
 
 // realtimeThreads lists the threads that have a real-time policy and keep it,
-// except those with the given ids and the runtime's watchdog. The runtime
+// except those with the given ids and the runtime's own. The runtime
 // lends a task's priority to threads that hold it up, and to its sysmon when
 // that starves, for a second at most.
 func realtimeThreads(except ...int) (l []thread) {
@@ -138,7 +140,7 @@ func realtimeThreads(except ...int) (l []thread) {
 			time.Sleep(30 * time.Millisecond)
 		}
 		now := slices.DeleteFunc(threads(), func(th thread) bool {
-			return th.policy == unix.SCHED_NORMAL || th.name == watchdogName || slices.Contains(except, th.tid)
+			return th.policy == unix.SCHED_NORMAL || runtimeThread(th) || slices.Contains(except, th.tid)
 		})
 		if i == 0 {
 			l = now

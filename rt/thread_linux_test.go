@@ -483,7 +483,7 @@ func TestNewThreads(t *testing.T) {
 		}
 		for _, th := range l {
 			var set unix.CPUSet
-			if th.tid != unix.Gettid() && th.name != watchdogName && unix.SchedGetaffinity(th.tid, &set) == nil && set.Count() == 1 && len(cpusetCPUs()) > 1 {
+			if th.tid != unix.Gettid() && !runtimeThread(th) && unix.SchedGetaffinity(th.tid, &set) == nil && set.Count() == 1 && len(cpusetCPUs()) > 1 {
 				t.Errorf("thread %v has the task's affinity", th)
 			}
 		}
@@ -693,7 +693,7 @@ func init() {
 
 func flagged() (l []thread) {
 	for _, th := range threads() {
-		if th.flags&unix.SCHED_FLAG_RESET_ON_FORK != 0 && th.name != watchdogName {
+		if th.flags&unix.SCHED_FLAG_RESET_ON_FORK != 0 && !runtimeThread(th) {
 			l = append(l, th)
 		}
 	}

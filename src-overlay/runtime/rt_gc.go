@@ -68,6 +68,14 @@ func rtGCStart(trigger gcTrigger) bool {
 	return true
 }
 
+// rtKeepUser reports whether ordinary goroutines must run while the collector
+// marks. With GODEBUG=gcstoptheworld they do not, but real-time ones do, and
+// may stop the world meanwhile: the semaphore for that could then pass to an
+// ordinary goroutine and the collector wait for it for ever. So with tasks the
+// modes of gcstoptheworld mark concurrently, as the collector does without
+// them. sched.lock is held.
+func rtKeepUser() bool { return rtSched.ntask > 0 }
+
 // rtForceGC starts the cycle that a real-time goroutine made due, if one did.
 func rtForceGC() {
 	if rtGCDue.Swap(0) != 0 {

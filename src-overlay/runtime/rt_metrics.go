@@ -83,6 +83,12 @@ func rtMetrics() {
 	u("/rt/pauses/total:seconds", func(_ *statAggregate, out *metricValue) {
 		out.setSeconds(rtTotal().pauses.total)
 	})
+	u("/rt/reserve/hits:spans", func(_ *statAggregate, out *metricValue) {
+		out.setUint(rtRefill.hits.Load())
+	})
+	u("/rt/reserve/misses:spans", func(_ *statAggregate, out *metricValue) {
+		out.setUint(rtRefill.misses.Load())
+	})
 	u("/rt/stops/forced:stops", func(_ *statAggregate, out *metricValue) {
 		out.setUint(rtForcedStops())
 	})

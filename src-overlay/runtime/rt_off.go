@@ -59,8 +59,15 @@ func rtMain()                                           {}
 func rtNoAssist(gp *g) bool                             { return false }
 func rtNoSweep() bool                                   { return false }
 func rtGCStart(trigger gcTrigger) bool                  { return false }
+func rtKeepUser() bool                                  { return false }
 func rtForceGC()                                        {}
 func rtNoShrink(gp *g) bool                             { return false }
+func rtReserveTake(c *mcache, spc spanClass) bool       { return false }
+func rtReserveGive(s *mspan) bool                       { return false }
+func rtReserveFinish()                                  {}
+func rtWBDefer() bool                                   { return false }
+func rtWBFlush(pp *p)                                   {}
+func rtSweepBudget(n int) int                           { return n }
 
 const rtSlackForEachP = stwUnknown
 

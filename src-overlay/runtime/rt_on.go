@@ -170,8 +170,11 @@ type pRT struct {
 	cause  rtCause // what the wake-up in progress had to wait for
 	recent rtRecent
 
-	saved rtSaved
-	stats *rtStats
+	saved   rtSaved
+	stats   *rtStats
+	reserve *rtReserve         // nil until its first task
+	wb      *[rtWBBufs]rtWBBuf // nil until its first task
+	used    bool               // reserve or wb were, since the last rtReserveRefill
 }
 
 // rtSched is the state shared by all real-time goroutines.

@@ -208,6 +208,9 @@ func rtStartPs(w worldStop) {
 		}
 	}
 	rtUnboost()
+	if w.reason == stwGCMarkTerm && rtRefill.gp != 0 {
+		rtRefillWake() // the reserves are stale
+	}
 }
 
 // rtForEachP is forEachPInternal's part for reserved Ps: it runs fn on those

@@ -171,6 +171,7 @@ func rtPark() bool {
 	}
 	pp.preempt = false
 	rtRecord(pp)
+	rtReserveRefill(pp)
 	scan := int64(0)
 	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
 		scan = nanotime() // the scanner makes gp ready

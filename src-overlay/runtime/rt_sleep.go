@@ -51,6 +51,7 @@ func rtSleepUntil(when int64) {
 	mp := getg().m
 	pp := mp.rt.p.ptr()
 	rtRecord(pp)
+	rtReserveRefill(pp)
 	room := when - nanotime()
 	from := cputicks()
 	pp.rt.room = room

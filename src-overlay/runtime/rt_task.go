@@ -159,17 +159,23 @@ func rtRestore(s *rtSaved) {
 	}
 }
 
-// rtGetP takes a spare reserved P and makes a task of it.
-func rtGetP() *rtP {
+// rtGetP takes a spare reserved P, and makes a task of it if that is asked for.
+func rtGetP(task bool) *rtP {
 	for {
 		lock(&sched.lock)
 		if pp := rtSched.spare.ptr(); pp != nil {
 			rtSched.spare = pp.rt.free
-			rtSched.taskgen++
-			rtSched.ntask++
-			atomic.Store(&rtSched.active, uint32(rtSched.ntask))
-			pp.rt.task = rtSched.taskgen
+			if task {
+				rtSched.taskgen++
+				rtSched.ntask++
+				atomic.Store(&rtSched.active, uint32(rtSched.ntask))
+				pp.rt.task = rtSched.taskgen
+			}
+			disabled := sched.disable.user
 			unlock(&sched.lock)
+			if disabled {
+				schedEnableUser(true) // see rtKeepUser
+			}
 			return pp
 		}
 		unlock(&sched.lock)
@@ -192,9 +198,10 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	if gp.m.rt.p != 0 || gp.m.rt.pi != 0 {
 		return 0, rtStepState, _EBUSY
 	}
+	rtRefillStart()
 	LockOSThread()
 	rtTickInit()
-	pp := rtGetP()
+	pp := rtGetP(true)
 	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
 		Gosched() // boosted by a stop, which ends at the latest when we are stopped
 	}
@@ -211,10 +218,8 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	*pp.rt.stats = rtStats{}
 	pp.rt.recent.n = 0
 	pp.rt.woke.at = 0
-	pp.rt.tid = uint32(gp.m.procid)
-	pp.rt.m.set(gp.m)
-	pp.rt.gp.set(gp)
-	pp.rt.wake = rtWakeNone
+	rtReserveInit(pp)
+	rtBind(pp, gp)
 	pp.rt.release, pp.rt.readyAt, pp.rt.critical = 0, 0, 0
 	pp.rt.pollpd = nil
 	pp.rt.cause = rtCauseKernel
@@ -222,6 +227,14 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	rtWatchStart(pp.rt.saved.prio)
 	mcall(rtEnterM)
 	return task, rtStepNone, 0
+}
+
+// rtBind notes for rtEnterM that gp, the calling goroutine, gets pp.
+func rtBind(pp *rtP, gp *g) {
+	pp.rt.tid = uint32(gp.m.procid)
+	pp.rt.m.set(gp.m)
+	pp.rt.gp.set(gp)
+	pp.rt.wake = rtWakeNone
 }
 
 // rtTaskP returns the P of a task, nil if there is no such task. sched.lock
@@ -258,7 +271,7 @@ func rtEnterM(gp *g) {
 	var pp *rtP
 	lock(&sched.lock)
 	for _, p2 := range rtSched.ps {
-		if p2.rt.task != 0 && p2.rt.gp.ptr() == gp {
+		if p2.rt.gp.ptr() == gp {
 			pp = p2
 		}
 	}

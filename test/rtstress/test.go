@@ -178,8 +178,8 @@ func (t *tester) leftover() string {
 			continue // it ended meanwhile
 		}
 		name := strings.TrimSpace(string(comm))
-		if name == "rtwatch" {
-			continue // the runtime's own
+		if name == "rtwatch" || name == "rtrefill" {
+			continue // of the runtime
 		}
 		var cpus unix.CPUSet
 		switch unix.SchedGetaffinity(tid, &cpus); {

@@ -34,6 +34,18 @@ func init() {
 			Cumulative:  true,
 		},
 		{
+			Name:        "/rt/reserve/hits:spans",
+			Description: "Count of spans that real-time goroutines took from their reserve.",
+			Kind:        KindUint64,
+			Cumulative:  true,
+		},
+		{
+			Name:        "/rt/reserve/misses:spans",
+			Description: "Count of times that real-time goroutines found no span in their reserve and took the ordinary way.",
+			Kind:        KindUint64,
+			Cumulative:  true,
+		},
+		{
 			Name:        "/rt/stops/forced:stops",
 			Description: "Count of stops and safepoint rounds that began without slack, after the longest wait for it.",
 			Kind:        KindUint64,

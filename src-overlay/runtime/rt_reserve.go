@@ -1,0 +1,340 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// The reserve: spans that wait for the small objects of real-time goroutines.
+//
+// An allocation takes a slot of a span that the P's mcache holds, in about a
+// microsecond. When the span is full, mcache.refill takes another from the
+// mcentral, which may have to sweep spans for that, or from the page heap,
+// whose lock and search cost up to 50 µs, and first touching fresh memory
+// costs page faults on top. For a real-time goroutine others do that work in
+// advance: each reserved P has a few spans ready for each span class that its
+// task has run out of before, and refill only exchanges pointers. The rtrefill
+// thread fills the reserve and takes the used-up spans back. It is SCHED_FIFO 1: below
+// every task, so that it never delays one, and above the ordinary threads,
+// which may not run for tens of milliseconds.
+//
+// How many spans are kept ready is learned for each P and class: a miss or a
+// use of the last one doubles the number, up to rtReserveDepth. A miss takes
+// the ordinary way, and is counted (/rt/reserve/misses:spans). The thread is
+// woken when the task goes to sleep after it used the reserve, at once after
+// a miss. Large objects (over 32 KB) have spans of their own and no reserve.
+//
+// A span in the reserve is like one in an mcache: nobody else's, and cached
+// (sweepgen is mheap_.sweepgen+3). The pacer learns of it when the task takes
+// it. After a cycle it is stale (sweepgen+1) and must be swept before the next
+// cycle begins, as a cached span must: the rtrefill thread does it as soon as
+// the world has started, the task if it takes the span before, and
+// finishsweep_m what is left. (Sweeping it in the stop, where mcaches are
+// flushed, cost milliseconds with many tasks.) Nothing is allocated in it, so
+// after sweeping there still is a free object. An entry is an atomic word, so
+// that filling and use need no lock between them: who takes the pointer out
+// owns the span. Neither is preemptible: no stop, and so no change of sweepgen,
+// comes in between.
+//
+// The rtrefill thread runs a goroutine on a reserved P that is no task: its
+// p.rt.task is 0, so that stops do not wait for its slack, the watchdog does
+// not look at it and nothing counts it. It starts with the first task and
+// stays, asleep.
+//
+// Rejected: refilling in the task's own thread before it sleeps. It needs no
+// thread, but a message that comes meanwhile waits for the work, and a page
+// fault may wait for as long as another thread maps memory. An ordinary
+// goroutine: on a loaded machine it comes too late.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"internal/runtime/gc"
+	"unsafe"
+)
+
+const (
+	rtReserveDepth  = 8   // spans of a class, at most
+	rtReserveSmall  = 128 // bytes; one span of the classes up to this is there from the start
+	rtReserveFull   = 16  // used-up spans
+	rtReservePrio   = 1   // of the rtrefill thread
+	rtReserveBudget = 4   // spans to sweep in search of a free object
+)
+
+// rtReserve is the reserve of one P.
+type rtReserve struct {
+	full  [rtReserveFull]atomic.Uintptr // *mspan, used up, on their way to the mcentral
+	class [numSpanClasses]struct {
+		want  atomic.Uint32                  // spans to keep ready
+		spans [rtReserveDepth]atomic.Uintptr // *mspan, which are not in the heap
+	}
+}
+
+// rtRefill is the state of the rtrefill thread.
+var rtRefill struct {
+	started      atomic.Uint32
+	state        atomic.Uint32 // one of the constants below
+	gp           guintptr
+	hits, misses atomic.Uint64
+}
+
+const (
+	rtRefillRuns   = iota // and will see what has been taken until now
+	rtRefillWanted        // must look once more
+	rtRefillParked
+)
+
+// rtRefillStart starts the rtrefill thread, unless it runs.
+func rtRefillStart() {
+	if rtRefill.started.Load() != 0 || !rtRefill.started.CompareAndSwap(0, 1) {
+		return
+	}
+	gp := getg()
+	bubble := gp.bubble
+	gp.bubble = nil // as gcStart does: it is not the bubble's goroutine
+	go rtRefillLoop()
+	gp.bubble = bubble
+}
+
+// rtReserveInit gives pp, which is to get a task, what it needs beside the P.
+func rtReserveInit(pp *rtP) {
+	if pp.rt.reserve == nil {
+		pp.rt.wb = (*[rtWBBufs]rtWBBuf)(persistentalloc(unsafe.Sizeof([rtWBBufs]rtWBBuf{}), 0, &memstats.other_sys))
+		r := (*rtReserve)(persistentalloc(unsafe.Sizeof(rtReserve{}), 0, &memstats.other_sys))
+		for spc := range r.class {
+			if n := gc.SizeClassToSize[spanClass(spc).sizeclass()]; n > 0 && n <= rtReserveSmall {
+				r.class[spc].want.Store(1)
+			}
+		}
+		pp.rt.reserve = r
+	}
+	rtRefillWake()
+}
+
+func rtRefillLoop() {
+	LockOSThread()
+	gp := getg()
+	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
+		Gosched() // see rtEnter
+	}
+	systemstack(func() {
+		a := rtSchedAttr{size: 48, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: max(rtReservePrio, rtWatch.process)}
+		rtSetattr(0, &a) // on failure it stays ordinary
+		rtSetName("rtrefill")
+	})
+	rtBind(rtGetP(false), gp)
+	mcall(rtEnterM)
+	rtRefill.gp.set(gp)
+	for {
+		rtRefill.state.Store(rtRefillRuns)
+		rtRefillAll()
+		if gcBlackenEnabled != 0 && gcMarkWorkAvailable() {
+			// Left by us or by a task while every ordinary P has gone
+			// idle: none of them would look, and marking not end.
+			wakep()
+		}
+		gopark(rtRefillCommit, nil, waitReasonGCWorkerIdle, traceBlockSystemGoroutine, 1)
+	}
+}
+
+// rtRefillCommit lets the goroutine park if nobody has asked for it meanwhile.
+func rtRefillCommit(gp *g, _ unsafe.Pointer) bool {
+	return rtRefill.state.CompareAndSwap(rtRefillRuns, rtRefillParked)
+}
+
+// rtRefillWake makes the rtrefill thread look at the reserves.
+func rtRefillWake() {
+	if rtRefill.state.Swap(rtRefillWanted) == rtRefillParked {
+		goready(rtRefill.gp.ptr(), 1)
+	}
+}
+
+// rtRefillAll empties the write barrier buffers and fills the reserves.
+func rtRefillAll() {
+	for i := 0; ; i++ {
+		mp := acquirem() // rtSched.ps does not change
+		if i >= len(rtSched.ps) {
+			releasem(mp)
+			return
+		}
+		pp := rtSched.ps[i]
+		systemstack(func() { rtWBMark(pp, &mp.p.ptr().gcw) })
+		releasem(mp)
+		r := pp.rt.reserve
+		if r == nil {
+			continue
+		}
+		rtReserveTidy(pp)
+		if pp.rt.task == 0 {
+			continue
+		}
+		for spc := range r.class {
+			want := r.class[spc].want.Load()
+			for j := range want {
+				if e := &r.class[spc].spans[j]; e.Load() == 0 && !rtRefillOne(e, spanClass(spc)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// rtRefillOne puts a span of the given class into the entry e, as
+// mcache.refill puts it into an mcache. It reports false if there is no
+// memory.
+func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
+	mp := acquirem()
+	s := mheap_.central[spc].mcentral.cacheSpan()
+	if s == nil {
+		releasem(mp)
+		return false
+	}
+	s.sweepgen = mheap_.sweepgen + 3
+	if s.allocCount == 0 {
+		// The task shall not meet the page faults. Nobody else uses the
+		// memory, and the heap bits are not at the start of a page.
+		for p := s.base(); p < s.limit; p += physPageSize {
+			*(*byte)(unsafe.Pointer(p)) = 0
+		}
+	}
+	e.Store(uintptr(unsafe.Pointer(s)))
+	releasem(mp)
+	return true
+}
+
+// rtReserveTake is what mcache.refill does from where it looks for a span, for
+// the mcache of a reserved P. It reports false if the reserve has none.
+func rtReserveTake(c *mcache, spc spanClass) bool {
+	pp := getg().m.rt.p.ptr()
+	if pp == nil || pp.mcache != c {
+		return false
+	}
+	r := pp.rt.reserve
+	if r == nil {
+		return false
+	}
+	class := &r.class[spc]
+	want := class.want.Load()
+	for i := range want {
+		e := &class.spans[i]
+		if e.Load() == 0 {
+			continue
+		}
+		s := (*mspan)(unsafe.Pointer(e.Swap(0)))
+		if s == nil {
+			continue
+		}
+		rtReserveRenew(s)
+		if i+1 == want {
+			class.want.Store(min(2*want, rtReserveDepth))
+		}
+		pp.rt.used = true
+		rtRefill.hits.Add(1)
+		// As mcache.refill does.
+		s.allocCountBeforeCache = s.allocCount
+		gcController.update(int64(s.npages*pageSize)-int64(uintptr(s.allocCount)*s.elemsize), int64(c.scanAlloc))
+		c.scanAlloc = 0
+		c.alloc[spc] = s
+		return true
+	}
+	class.want.Store(min(max(2*want, 1), rtReserveDepth))
+	rtRefill.misses.Add(1)
+	rtRefillWake()
+	return false
+}
+
+// rtReserveGive is uncacheSpan for a full span that a real-time goroutine has
+// used up: the mcentral may need memory to note it. It reports false if the
+// caller must do it.
+func rtReserveGive(s *mspan) bool {
+	pp := getg().m.rt.p.ptr()
+	if pp == nil || pp.rt.reserve == nil || s.sweepgen != mheap_.sweepgen+3 || s.allocCount != s.nelems {
+		return false
+	}
+	for i := range pp.rt.reserve.full {
+		if e := &pp.rt.reserve.full[i]; e.Load() == 0 {
+			e.Store(uintptr(unsafe.Pointer(s)))
+			pp.rt.used = true
+			return true
+		}
+	}
+	return false
+}
+
+// rtReserveRefill wakes the rtrefill thread if the task of pp, which is about
+// to block, has left it something to do.
+func rtReserveRefill(pp *rtP) {
+	if pp.rt.used {
+		pp.rt.used = false
+		rtRefillWake()
+	}
+}
+
+// rtReserveRenew makes s, which the caller has taken out, usable again if it
+// is stale, and reports whether it was.
+func rtReserveRenew(s *mspan) bool {
+	sg := mheap_.sweepgen
+	if s.sweepgen != sg+1 {
+		return false
+	}
+	// As uncacheSpan does.
+	atomic.Store(&s.sweepgen, sg-1)
+	sl := sweepLocked{s}
+	sl.sweep(true)
+	s.sweepgen = sg + 3
+	return true
+}
+
+// rtReserveFinish sweeps all stale spans. The world is stopped, and a cycle
+// about to begin.
+func rtReserveFinish() {
+	for _, pp := range rtSched.ps {
+		if pp.rt.reserve != nil {
+			rtReserveTidy(pp)
+		}
+	}
+}
+
+// rtReserveTidy sweeps what is stale in the reserve of pp, and drops it if pp
+// has no task.
+func rtReserveTidy(pp *rtP) {
+	r := pp.rt.reserve
+	for i := range r.full {
+		mp := acquirem()
+		if s := (*mspan)(unsafe.Pointer(r.full[i].Swap(0))); s != nil {
+			mheap_.central[s.spanclass].mcentral.uncacheSpan(s)
+		}
+		releasem(mp)
+	}
+	for spc := range r.class {
+		for i := range r.class[spc].want.Load() {
+			e := &r.class[spc].spans[i]
+			if e.Load() == 0 {
+				continue
+			}
+			mp := acquirem()
+			if s := (*mspan)(unsafe.Pointer(e.Swap(0))); s != nil {
+				stale := rtReserveRenew(s)
+				switch {
+				case pp.rt.task != 0 || !stale:
+					e.Store(uintptr(unsafe.Pointer(s)))
+				case s.allocCount != 0:
+					mheap_.central[spc].mcentral.uncacheSpan(s)
+				default:
+					atomic.Store(&s.sweepgen, mheap_.sweepgen)
+					mheap_.freeSpan(s)
+				}
+			}
+			releasem(mp)
+		}
+	}
+}
+
+// rtSweepBudget returns how many spans cacheSpan may sweep for the calling M
+// instead of the given number: many would keep a real-time thread for long.
+func rtSweepBudget(n int) int {
+	if getg().m.rt.p != 0 {
+		return rtReserveBudget
+	}
+	return n
+}

@@ -1,0 +1,102 @@
+// Copyright 2026 The rtgo Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.rt && linux && (amd64 || arm64)
+
+// Full write barrier buffers of real-time goroutines.
+//
+// While the collector marks, each pointer write puts two words into the P's
+// write barrier buffer. When it is full, the thread that filled it marks the
+// 512 objects, about 100 µs of marking in one pointer write. A real-time
+// goroutine does not: it copies the buffer to one of a few that its reserved P
+// has for this, and the rtrefill thread (rt_reserve.go) marks from there once
+// the task sleeps. If all are full the task marks itself.
+//
+// The copies belong to the P's buffer: wbBufFlush1 of the P, by which mark
+// termination makes sure that nothing is left, empties them as well. What the
+// rtrefill thread has taken out it marks without a safepoint in between, into
+// the work buffer of its own P; if that P has already answered, the check with
+// the world stopped finds the work there. With the world stopped no copy is
+// in the thread's hands, and after that check none is filled until the next
+// cycle.
+
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
+
+const rtWBBufs = 4
+
+// rtWBBuf is a copy of a full write barrier buffer.
+type rtWBBuf struct {
+	full atomic.Uint32 // 0, 1, or 2 while it is being emptied
+	n    uintptr
+	buf  [wbBufEntries]uintptr
+}
+
+// rtWBDefer empties the write barrier buffer of a real-time goroutine without
+// marking. It reports false if wbBufFlush must mark.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func rtWBDefer() bool {
+	pp := getg().m.rt.p.ptr()
+	if pp == nil || pp.rt.wb == nil {
+		return false
+	}
+	b := &pp.wbBuf
+	start := uintptr(unsafe.Pointer(&b.buf[0]))
+	for i := range pp.rt.wb {
+		d := &pp.rt.wb[i]
+		if d.full.Load() != 0 {
+			continue
+		}
+		d.n = (b.next - start) / unsafe.Sizeof(b.buf[0])
+		memmove(unsafe.Pointer(&d.buf), unsafe.Pointer(&b.buf), b.next-start)
+		b.next = start
+		d.full.Store(1)
+		pp.rt.used = true
+		return true
+	}
+	pp.rt.used = true // for what we put into the work queues
+	return false
+}
+
+// rtWBFlush is the part of wbBufFlush1 for the copies.
+//
+//go:nowritebarrierrec
+//go:systemstack
+func rtWBFlush(pp *p) {
+	if rtReserved(pp) {
+		rtWBMark((*rtP)(unsafe.Pointer(pp)), &pp.gcw)
+	}
+}
+
+// rtWBMark marks the objects in the copies of pp. The caller owns gcw and is
+// not preempted.
+//
+//go:nowritebarrierrec
+//go:systemstack
+func rtWBMark(pp *rtP, gcw *gcWork) {
+	if pp.rt.wb == nil {
+		return
+	}
+	for i := range pp.rt.wb {
+		d := &pp.rt.wb[i]
+		if d.full.Load() == 0 || !d.full.CompareAndSwap(1, 2) {
+			continue
+		}
+		for _, ptr := range d.buf[:d.n] {
+			if ptr < minLegalPointer || tryDeferToSpanScan(ptr, gcw) {
+				continue
+			}
+			if obj, span, objIndex := findObject(ptr, 0, 0); obj != 0 {
+				greyobject(obj, 0, 0, span, gcw, objIndex)
+			}
+		}
+		d.full.Store(0)
+	}
+}
