@@ -159,19 +159,24 @@ func init() {
 }
 
 // faultsOf returns the page faults of a task in 200 cycles of 64 KB in small
-// objects, a large object and a deep stack each, after some that do not count if warmUp is set.
+// objects and a deep stack each, and some large objects, after some cycles that
+// do not count if warmUp is set.
 func faultsOf(warmUp bool) (n uint64) {
 	err := Do(Attr{Priority: 30}, func() error {
 		task := Self()
 		begin := task.Stats()
-		for c := range Every(time.Millisecond) {
-			if c.N <= 100 && warmUp {
+		turns := 0
+		for range Every(time.Millisecond) {
+			turns++ // not releases: some may be missed
+			if turns <= 100 && warmUp {
 				begin = task.Stats()
 			}
 			allocate(64 << 10)
-			sink = make([]byte, 1<<20) // too large for the reserve
+			if turns%50 == 0 {
+				sink = make([]byte, 8<<20) // too large for the reserve
+			}
 			touchStack(32 << 10)
-			if c.N >= 300 {
+			if turns >= 300 {
 				break
 			}
 		}
@@ -395,7 +400,12 @@ func init() {
 		// A thread that has gone astray is brought back.
 		var set unix.CPUSet
 		set.Fill()
-		must(unix.SchedSetaffinity(os.Getpid(), &set))
+		for _, th := range threads() {
+			if want[th.tid] == "" { // a task's is its own affair
+				must(unix.SchedSetaffinity(th.tid, &set))
+				break
+			}
+		}
 		time.Sleep(housekeepingPeriod + 300*time.Millisecond)
 		wantSplit(rest, want)
 		close(stop)
