@@ -58,7 +58,7 @@ func runRelease(args []string) int {
 	platforms := fs.String("platforms", "linux-amd64,linux-arm64", "comma-separated `list` of platforms")
 	url := fs.String("url", "", "where the release will be found, for the Bazel fragment")
 	builder := fs.String("builder", release.DefaultBuilder, "`URI` of the builder, for the provenance statement")
-	dirty := fs.Bool("allow-dirty", false, "release uncommitted patches; the release says so and does not verify")
+	dirty := fs.Bool("allow-dirty", false, "release uncommitted patches; the release says so, and verifying fails unless told the same")
 	if _, code, ok := parse(fs, args, 0); !ok {
 		return code
 	}
@@ -107,6 +107,7 @@ func runReleaseVerify(args []string) int {
 	fs := newFlags("release")
 	var u upstreamFlags
 	again := fs.Bool("rebuild", false, "build the release again and compare; takes minutes")
+	dirty := fs.Bool("allow-dirty", false, "accept a release of uncommitted patches")
 	jsonFile := fs.String("json", "", "write the report as JSON to `file`")
 	fs.StringVar(&u.goroot, "goroot", "", "upstream source tree `dir` for -rebuild (default: found)")
 	fs.StringVar(&u.bootstrap, "bootstrap", "", "GOROOT `dir` of the Go that compiles for -rebuild (default: found)")
@@ -126,7 +127,7 @@ func runReleaseVerify(args []string) int {
 	} else if *again {
 		return fail("release", err)
 	}
-	r, err := release.Verify(args[0], pins)
+	r, err := release.Verify(args[0], pins, *dirty)
 	if err != nil {
 		return fail("release", err)
 	}

@@ -35,9 +35,10 @@ import (
 // nothing.
 //
 // The pins tell which upstream release the toolchain may come from. Without
-// them (nil), the source is not compared and the report says SKIP.
-func Verify(dir string, pins *upstream.Pins) (*rebuild.Report, error) {
-	v := &verifier{dir: dir, sums: map[string]string{}, r: &rebuild.Report{Title: "release in " + dir}}
+// them (nil), the source is not compared and the report says SKIP. A release
+// of patches that were not committed fails unless dirty allows it.
+func Verify(dir string, pins *upstream.Pins, dirty bool) (*rebuild.Report, error) {
+	v := &verifier{dir: dir, dirty: dirty, sums: map[string]string{}, r: &rebuild.Report{Title: "release in " + dir}}
 	if err := v.files(); err != nil {
 		return nil, err
 	}
@@ -52,6 +53,7 @@ func Verify(dir string, pins *upstream.Pins) (*rebuild.Report, error) {
 
 type verifier struct {
 	dir     string
+	dirty   bool              // uncommitted patches are allowed
 	sums    map[string]string // of SHA256SUMS
 	version Version
 	bom     bom
@@ -212,7 +214,7 @@ func (v *verifier) documents() {
 		problem = "upstream is not " + v.version.Upstream
 	case def.InternalParameters["patchset"] != v.version.PatchSet:
 		problem = "patch set is not that of " + AssetsFile
-	case def.InternalParameters["uncommitted"] != "":
+	case def.InternalParameters["uncommitted"] != "" && !v.dirty:
 		problem = def.InternalParameters["uncommitted"]
 	}
 	check(g, "statement", problem)
