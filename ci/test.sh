@@ -41,6 +41,7 @@ steps=(
 	"rt|10|the rt module under out/go"
 	"stress|5|random use of real-time goroutines, also with the collector's checks"
 	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
+	"release|15|release archives of both platforms, verified and used; cross-compiled as published"
 	"upstream|30|Go's own tests, patched against unpatched"
 	"realtime|10|Go's own tests, each in a real-time goroutine"
 	"lab|15|smoke test under PREEMPT_RT kernels"
@@ -137,7 +138,7 @@ step_build() {
 }
 
 step_swap() {
-	RTGO_GOROOT="$PWD/out/go" go test -count=1 -v -timeout 15m ./test/swap
+	RTGO_GOROOT="$PWD/out/go" go test -count=1 -v -timeout 15m ./test/swap ./internal/toolchain
 }
 
 step_rt() {
@@ -147,7 +148,7 @@ step_rt() {
 step_stress() {
 	local go=$PWD/out/go/bin/go bin=$PWD/out/ci/rtstress setting status=0
 	"$go" build -o "$bin" ./test/rtstress && GOEXPERIMENT=staticlockranking "$go" build -o "$bin-rank" ./test/rtstress || return 1
-	for setting in X= GODEBUG=gccheckmark=1 GODEBUG=clobberfree=1 GOGC=1; do
+	for setting in X= GODEBUG=gccheckmark=1 GODEBUG=clobberfree=1 GODEBUG=gcstoptheworld=1 GOGC=1; do
 		echo "# $setting"
 		env "$setting" "$bin" -ops 20000 -seed 21 -q || status=1
 	done
@@ -156,6 +157,15 @@ step_stress() {
 
 step_text() {
 	"$rtgo" text-compare -json out/ci/text-compare.json
+}
+
+step_release() {
+	local dir=$PWD/out/ci/release unpatched
+	rm -rf "$dir"
+	"$rtgo" release -allow-dirty -dir "$dir" && "$rtgo" release verify -allow-dirty "$dir" || return 1
+	RTGO_RELEASE=$dir RTGO_GOROOT=$PWD/out/go go test -count=1 -v ./test/release || return 1
+	unpatched=$("$rtgo" build --unpatched) || return 1 # done by the step published
+	RTGO_UPSTREAM_GOROOT=${unpatched#*: } go test -count=1 -v -timeout 10m -run CrossPublished ./internal/release
 }
 
 step_upstream() {
@@ -246,7 +256,8 @@ for s in "${steps[@]}"; do
 	summary+=("$(printf '%s  %-11s %5ds  %s' "$result" "$name" "$took" "$doc")")
 	if [ $status != 0 ]; then
 		[ $status = 124 ] && echo "  time limit of $limit minutes exceeded"
-		echo "  exit status $status; the end of $log:"
+		echo "  exit status $status; what failed, and the end of $log:"
+		head -n -40 "$log" | grep -aE '^[[:space:]]*--- FAIL|^FAIL|^panic:|^fatal error:' | tail -n 40 | sed 's/^/  | /'
 		tail -n 40 "$log" | sed 's/^/  | /'
 		$stop && break
 	fi

@@ -19,8 +19,9 @@
 //     as a page fault, maybe of a task. It rests. Allocation still scavenges
 //     when the heap reaches GOMEMLIMIT.
 //
-// What a task touches first is still a page fault of its own; Prepare of package
-// rtgo.dev/rtgo/rt is for that.
+// Large objects, stacks and data that a task touches first are still page faults
+// of its own; Prepare of package rtgo.dev/rtgo/rt is for that. Spans of small
+// objects come from the reserve (rt_reserve.go), already touched.
 
 package runtime
 
