@@ -246,6 +246,7 @@ for s in "${steps[@]}"; do
 	rtgo=$rtgo packages_list="${packages[*]}" timeout -k 30 "$((limit * 60))" \
 		bash -uo pipefail -c "read -ra packages <<<\"\$packages_list\"; step_$name" >"$log" 2>&1 </dev/null
 	status=$?
+	export -fn "step_$name" # or upstream's tests find GOEXPERIMENT in the environment
 	took=$((SECONDS - t0))
 	if [ $status = 0 ]; then
 		passed=$((passed + 1)) result=PASS
