@@ -13,9 +13,9 @@
 // costs page faults on top. For a real-time goroutine others do that work in
 // advance: each reserved P has a few spans ready for each span class that its
 // task has run out of before, and refill only exchanges pointers. The rtrefill
-// thread fills the reserve and takes the used-up spans back. It is SCHED_FIFO 1: below
-// every task, so that it never delays one, and above the ordinary threads,
-// which may not run for tens of milliseconds.
+// thread fills the reserve and takes the used-up spans back. It is SCHED_FIFO 1:
+// above no task, so that it delays none, and above the ordinary threads, which
+// may not run for tens of milliseconds.
 //
 // How many spans are kept ready is learned for each P and class: a miss or a
 // use of the last one doubles the number, up to rtReserveDepth. A miss takes
