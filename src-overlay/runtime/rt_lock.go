@@ -41,8 +41,8 @@ func rtLock2(l *mutex) {
 		return
 	}
 	tid := uint32(getg().m.procid)
-	if tid == 0 || atomic.Cas(&l.rt.word, 0, tid) {
-		return
+	if tid == 0 || l == &deadlock || atomic.Cas(&l.rt.word, 0, tid) {
+		return // deadlock is locked twice, on purpose
 	}
 	if numCPUStartup > 1 {
 		for range 4 {

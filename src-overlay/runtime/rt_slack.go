@@ -199,9 +199,10 @@ func rtBoost(mp *m) {
 	b.n++
 }
 
-// rtBoostWaited boosts the threads that the stop in progress waits for.
+// rtBoostWaited boosts the threads that the stop in progress waits for, if the
+// initiator, which gives them back what they had, is boosted itself.
 func rtBoostWaited() {
-	if atomic.Load(&rtSched.active) == 0 {
+	if atomic.Load(&rtSched.active) == 0 || rtBoosted.n == 0 {
 		return
 	}
 	for _, pp := range rtSched.ord {
@@ -217,10 +218,12 @@ func rtBoostWaited() {
 	}
 }
 
-// rtUnboost gives boosted threads back what they had.
+// rtUnboost gives boosted threads back what they had, the initiator, which was
+// the first and calls it, last: a collector thread that is still boosted may
+// spin until an ordinary thread has stopped (suspendG), this one for example.
 func rtUnboost() {
 	b := &rtBoosted
-	for i := range b.n {
+	for i := b.n - 1; i >= 0; i-- {
 		mp, tid := b.ms[i].ptr(), b.tids[i]
 		if !rtBoostedM(mp, tid) {
 			// The M has lost its thread: the thread has exited, or it is C's

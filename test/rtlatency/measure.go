@@ -108,8 +108,10 @@ func prepare(o *options.Options, out io.Writer) (undo func(), err error) {
 		}
 	}
 	if o.Mlock {
-		if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE); err != nil {
-			return undo, fmt.Errorf("-m: mlockall: %w: needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK (ulimit -l unlimited)", err)
+		// As Go programs should: with plain MCL_FUTURE whoever maps memory
+		// for the heap waits for the kernel to fill it with zeroes.
+		if err := rt.Prepare(rt.Options{Memory: rt.LockResident}); err != nil {
+			return undo, fmt.Errorf("-m: %w", err)
 		}
 	}
 	if o.Latency >= 0 {

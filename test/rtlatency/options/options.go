@@ -352,7 +352,7 @@ flags that mean what they mean in cyclictest:
               --json FILE    write the results as cyclictest's JSON
               --latency USEC value for /dev/cpu_dma_latency (default 0; --default-system leaves it)
   -l LOOPS    --loops        number of cycles (default: endless)
-  -m          --mlockall     lock memory
+  -m          --mlockall     lock memory, what is mapped later as it is touched (rt.Prepare)
   -N          --nsecs        print nanoseconds
   -p PRIO     --priority     real-time priority of the tasks, 1 to 99 (default: ordinary)
               --policy NAME  fifo (default with -p), rr, other
