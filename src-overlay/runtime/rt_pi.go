@@ -150,10 +150,11 @@ func rtWaitScan(gp *g) bool {
 
 // rtYield makes a real-time thread sleep in the runtime's loops around
 // osyield: sched_yield never yields to a less urgent thread and may keep the
-// very thread off the CPU that the loop waits for. On other threads it does
-// nothing.
+// very thread off the CPU that the loop waits for. So does a thread that a stop
+// has boosted (in the lab one of the collector spun for 1.8 s in suspendG). On
+// other threads it does nothing.
 func rtYield() {
-	if rtIsM(getg().m) {
+	if mp := getg().m; rtIsM(mp) || atomic.Load(&mp.rt.attr) == 2 {
 		usleep(20)
 	}
 }
