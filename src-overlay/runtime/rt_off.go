@@ -65,6 +65,7 @@ func rtNoShrink(gp *g) bool                             { return false }
 func rtReserveTake(c *mcache, spc spanClass) bool       { return false }
 func rtReserveGive(s *mspan) bool                       { return false }
 func rtReserveFinish()                                  {}
+func rtEnsureSwept(s *mspan)                            {}
 func rtWBDefer() bool                                   { return false }
 func rtWBFlush(pp *p)                                   {}
 func rtSweepBudget(n int) int                           { return n }

@@ -27,8 +27,8 @@
 // (sweepgen is mheap_.sweepgen+3). The pacer learns of it when the task takes
 // it. After a cycle it is stale (sweepgen+1) and must be swept before the next
 // cycle begins, as a cached span must: the rtrefill thread does it as soon as
-// the world has started, the task if it takes the span before, and
-// finishsweep_m what is left. (Sweeping it in the stop, where mcaches are
+// the world has started, the task if it takes the span before, who waits for
+// it in ensureSwept, and finishsweep_m what is left. (Sweeping it in the stop, where mcaches are
 // flushed, cost milliseconds with many tasks.) Nothing is allocated in it, so
 // after sweeping there still is a free object. An entry is an atomic word, so
 // that filling and use need no lock between them: who takes the pointer out
@@ -197,9 +197,50 @@ func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
 			*(*byte)(unsafe.Pointer(p)) = 0
 		}
 	}
-	e.Store(uintptr(unsafe.Pointer(s)))
+	rtReservePut(e, s)
 	releasem(mp)
 	return true
+}
+
+// rtReservePut puts s, which is cached and nobody's, into the entry e, or gives
+// it back if somebody was faster.
+func rtReservePut(e *atomic.Uintptr, s *mspan) {
+	switch {
+	case e.CompareAndSwap(0, uintptr(unsafe.Pointer(s))):
+	case s.allocCount != 0:
+		mheap_.central[s.spanclass].mcentral.uncacheSpan(s)
+	default:
+		atomic.Store(&s.sweepgen, mheap_.sweepgen)
+		mheap_.freeSpan(s)
+	}
+}
+
+// rtEnsureSwept is called in the loop of ensureSwept, which waits for somebody
+// to sweep s. If s is stale in a reserve it does so itself: the rtrefill thread
+// may be waiting for the end of a stop that waits for the caller.
+func rtEnsureSwept(s *mspan) {
+	p := uintptr(unsafe.Pointer(s))
+	for _, pp := range rtSched.ps {
+		r := pp.rt.reserve
+		if r == nil {
+			continue
+		}
+		class := &r.class[s.spanclass]
+		for i := range class.spans {
+			if e := &class.spans[i]; e.Load() == p && e.CompareAndSwap(p, 0) {
+				rtReserveRenew(s)
+				rtReservePut(e, s)
+				return
+			}
+		}
+		for i := range r.full {
+			if e := &r.full[i]; e.Load() == p && e.CompareAndSwap(p, 0) {
+				mheap_.central[s.spanclass].mcentral.uncacheSpan(s)
+				return
+			}
+		}
+	}
+	rtYield()
 }
 
 // rtReserveTake is what mcache.refill does from where it looks for a span, for
@@ -317,7 +358,7 @@ func rtReserveTidy(pp *rtP) {
 				stale := rtReserveRenew(s)
 				switch {
 				case pp.rt.task != 0 || !stale:
-					e.Store(uintptr(unsafe.Pointer(s)))
+					rtReservePut(e, s)
 				case s.allocCount != 0:
 					mheap_.central[spc].mcentral.uncacheSpan(s)
 				default:
