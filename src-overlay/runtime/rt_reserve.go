@@ -28,12 +28,12 @@
 // it. After a cycle it is stale (sweepgen+1) and must be swept before the next
 // cycle begins, as a cached span must: the rtrefill thread does it as soon as
 // the world has started, the task if it takes the span before, who waits for
-// it in ensureSwept, and finishsweep_m what is left. (Sweeping it in the stop, where mcaches are
-// flushed, cost milliseconds with many tasks.) Nothing is allocated in it, so
-// after sweeping there still is a free object. An entry is an atomic word, so
-// that filling and use need no lock between them: who takes the pointer out
-// owns the span. Neither is preemptible: no stop, and so no change of sweepgen,
-// comes in between.
+// it in ensureSwept, and finishsweep_m what is left. (Sweeping it in the stop,
+// where mcaches are flushed, cost milliseconds with many tasks.) Nothing is
+// allocated in it, so after sweeping there still is a free object. An entry is
+// an atomic word, so that filling and use need no lock between them: who takes
+// the pointer out owns the span. Neither is preemptible: no stop, and so no
+// change of sweepgen, comes in between.
 //
 // The rtrefill thread runs a goroutine on a reserved P that is no task: its
 // p.rt.task is 0, so that stops do not wait for its slack, the watchdog does
@@ -86,7 +86,7 @@ const (
 
 // rtRefillStart starts the rtrefill thread, unless it runs.
 func rtRefillStart() {
-	if rtRefill.started.Load() != 0 || !rtRefill.started.CompareAndSwap(0, 1) {
+	if !rtRefill.started.CompareAndSwap(0, 1) {
 		return
 	}
 	gp := getg()
@@ -114,14 +114,9 @@ func rtReserveInit(pp *rtP) {
 func rtRefillLoop() {
 	LockOSThread()
 	gp := getg()
-	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
-		Gosched() // see rtEnter
-	}
-	systemstack(func() {
-		a := rtSchedAttr{size: 48, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: max(rtReservePrio, rtWatch.process)}
-		rtSetattr(0, &a) // on failure it stays ordinary
-		rtSetName("rtrefill")
-	})
+	rtOwnAttr(gp.m)
+	rtSetFIFO(0, max(rtReservePrio, rtWatch.process)) // on failure it stays ordinary
+	rtSetName("rtrefill")
 	rtBind(rtGetP(false), gp)
 	mcall(rtEnterM)
 	rtRefill.gp.set(gp)
@@ -205,14 +200,20 @@ func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
 // rtReservePut puts s, which is cached and nobody's, into the entry e, or gives
 // it back if somebody was faster.
 func rtReservePut(e *atomic.Uintptr, s *mspan) {
-	switch {
-	case e.CompareAndSwap(0, uintptr(unsafe.Pointer(s))):
-	case s.allocCount != 0:
-		mheap_.central[s.spanclass].mcentral.uncacheSpan(s)
-	default:
-		atomic.Store(&s.sweepgen, mheap_.sweepgen)
-		mheap_.freeSpan(s)
+	if !e.CompareAndSwap(0, uintptr(unsafe.Pointer(s))) {
+		rtReserveFree(s)
 	}
+}
+
+// rtReserveFree gives s, which is cached, not full and nobody's, back to the
+// mcentral, or to the heap, as the mcentral takes no empty span.
+func rtReserveFree(s *mspan) {
+	if s.allocCount != 0 {
+		mheap_.central[s.spanclass].mcentral.uncacheSpan(s)
+		return
+	}
+	atomic.Store(&s.sweepgen, mheap_.sweepgen)
+	mheap_.freeSpan(s)
 }
 
 // rtEnsureSwept is called in the loop of ensureSwept, which waits for somebody
@@ -355,15 +356,10 @@ func rtReserveTidy(pp *rtP) {
 			}
 			mp := acquirem()
 			if s := (*mspan)(unsafe.Pointer(e.Swap(0))); s != nil {
-				stale := rtReserveRenew(s)
-				switch {
-				case pp.rt.task != 0 || !stale:
+				if stale := rtReserveRenew(s); stale && pp.rt.task == 0 {
+					rtReserveFree(s)
+				} else {
 					rtReservePut(e, s)
-				case s.allocCount != 0:
-					mheap_.central[spc].mcentral.uncacheSpan(s)
-				default:
-					atomic.Store(&s.sweepgen, mheap_.sweepgen)
-					mheap_.freeSpan(s)
 				}
 			}
 			releasem(mp)

@@ -192,6 +192,14 @@ func rtPutPLocked(pp *rtP) {
 	atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 }
 
+// rtOwnAttr makes sure that no stop boosts the thread of mp, the calling one,
+// to which the goroutine is locked.
+func rtOwnAttr(mp *m) {
+	for !atomic.Cas(&mp.rt.attr, 0, 1) {
+		Gosched() // boosted by a stop, which ends at the latest when we are stopped
+	}
+}
+
 // rtEnter makes the calling goroutine real-time.
 func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	gp := getg()
@@ -202,9 +210,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	LockOSThread()
 	rtTickInit()
 	pp := rtGetP(true)
-	for !atomic.Cas(&gp.m.rt.attr, 0, 1) {
-		Gosched() // boosted by a stop, which ends at the latest when we are stopped
-	}
+	rtOwnAttr(gp.m)
 	step, errno = rtApply(a, &pp.rt.saved)
 	if errno != 0 {
 		lock(&sched.lock)
