@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,13 @@ type Repo struct {
 const UpstreamTag = "upstream"
 
 // committer is recorded in commits made by a Repo, so that equal input gives
-// equal commits on every machine.
+// equal commits on every machine, and is the author of every patch.
 const committerName, committerEmail = "The rtgo Authors", "authors@rtgo.dev"
+
+const author = committerName + " <" + committerEmail + ">"
+
+// fromRE matches the author in the header of a mail, which may be folded.
+var fromRE = regexp.MustCompile(`(?m)^From: .*\n(?:[ \t].*\n)*`)
 
 // env returns the environment for git: nothing of the user's configuration
 // or of a git command that we may run under reaches it.
@@ -171,7 +177,8 @@ func (r *Repo) Tree(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// formatPatch returns the commits after upstream as mails, by file name.
+// formatPatch returns the commits after upstream as mails, by file name, all
+// of the same author whoever made the commit.
 func (r *Repo) formatPatch(ctx context.Context) (names []string, mails map[string][]byte, err error) {
 	dir, err := os.MkdirTemp("", "rtgo-export-")
 	if err != nil {
@@ -191,6 +198,9 @@ func (r *Repo) formatPatch(ctx context.Context) (names []string, mails map[strin
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, nil, err
+		}
+		if loc := fromRE.FindIndex(data); loc != nil {
+			data = slices.Replace(data, loc[0], loc[1], []byte("From: "+author+"\n")...)
 		}
 		name := filepath.Base(file)
 		names = append(names, name)

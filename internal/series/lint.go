@@ -69,6 +69,9 @@ func Lint(s *Set) []Problem {
 		if !strings.HasPrefix(string(p.Raw), "From "+strings.Repeat("0", 40)+" ") {
 			complain("names a commit; export with 'rtgo export' (git format-patch --zero-commit)")
 		}
+		if p.Author != author {
+			complain("author is %q, must be %q; run 'rtgo export'", p.Author, author)
+		}
 		if strings.Contains(string(p.Raw), "\r") {
 			complain("contains carriage returns")
 		}

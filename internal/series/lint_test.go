@@ -54,6 +54,7 @@ func TestLint(t *testing.T) {
 		{"no number", "runtime.patch", goodMail, "not of the form 0001-"},
 		{"gap", "0002-runtime.patch", goodMail, "number 0002 where 0001"},
 		{"commit name", name, strings.Replace(goodMail, "From 0000", "From 1234", 1), "names a commit"},
+		{"author", name, replace("From: The rtgo Authors <authors@rtgo.dev>", "From: A B\n <a@b.example>"), "author is \"A B <a@b.example>\""},
 		{"subject without path", name, replace("runtime: keep", "keep"), "not of the form 'dir/path"},
 		{"capital", name, replace("runtime: keep", "runtime: Keep"), "not of the form 'dir/path"},
 		{"full stop", name, replace("goroutine\n", "goroutine.\n"), "not of the form 'dir/path"},

@@ -197,6 +197,13 @@ func TestEditExport(t *testing.T) {
 		t.Errorf("export from a new checkout: %+v", x)
 	}
 
+	// Whoever made the commit, the patch has the one author.
+	w.git(c, "commit", "-q", "--amend", "--no-edit", "--author", "Somebody with a name long enough for a header that is folded <somebody.else@example.org>")
+	x = w.export(c)
+	if len(x.Kept) != 2 || len(x.Written)+len(x.Removed) > 0 || w.set().Hash() != hash {
+		t.Errorf("export of a commit by another author: %+v", x)
+	}
+
 	// A new first patch renumbers the others.
 	commits := strings.Fields(w.git(c, "rev-list", "--reverse", UpstreamTag+"..HEAD"))
 	comment := func(lines string) *Export {
