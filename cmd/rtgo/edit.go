@@ -43,7 +43,9 @@ Usage: rtgo export [flags] [DIR]
 Export writes each commit after the tag "upstream" in the checkout DIR
 (default out/edit-LINE) to patches/, numbered from 0001, and removes patches
 that are no more. A patch that differs from its file in line numbers and blob
-names only keeps its file. A checkout with uncommitted changes is refused.
+names only keeps its file. One that other lines share (patches/common) changes
+for them as well; 'rtgo rebase' carries new ones to them. A checkout with
+uncommitted changes is refused.
 
 Example:
 	rtgo export && rtgo lint
@@ -122,7 +124,7 @@ func createCheckout(name string, u *upstreamFlags, c *series.Checkout) error {
 	err = c.Create(ctx, tree, set, map[string][]byte{toolchain.StampFile: toolchain.StampSource(toolchain.DevStamp(pin))})
 	if ce := (*series.ConflictError)(nil); errors.As(err, &ce) {
 		return fmt.Errorf("%s does not apply: %s; the patches before it are in %s, go on there with 'git am -3 %s'",
-			ce.Patch, ce.Where, c.WorkTree, filepath.Join(c.Root, series.Dir(pin.Line), ce.Patch))
+			ce.Patch, ce.Where, c.WorkTree, filepath.Join(c.Root, ce.File))
 	}
 	if err == nil {
 		fmt.Fprintf(os.Stderr, "rtgo %s: %s: %s with %d patches as commits, %d overlay files linked\n", name, c.WorkTree, pin.Version, len(set.Patches), len(set.Overlay))
@@ -169,7 +171,7 @@ func runExport(args []string) int {
 	for _, name := range x.Written {
 		fmt.Println("wrote", name)
 	}
-	fmt.Printf("%d patches unchanged, %d written, %d removed in %s\n", len(x.Kept), len(x.Written), len(x.Removed), series.Dir(c.Line))
+	fmt.Printf("%d patches of %s unchanged, %d written, %d removed\n", len(x.Kept), c.Line, len(x.Written), len(x.Removed))
 	return 0
 }
 

@@ -37,7 +37,8 @@ Lint checks that patches are numbered without gaps, that their messages have
 the form 'dir/path: summary' and the fields What, Why, Upstream-Status and
 Tested, that their hunks are hooks (at most 3 added lines of code, no
 declarations, no new files) unless a 'Hook-Waiver: path: reason' says why not,
-and that they keep out of the overlay's files. It does not apply them; see
+that they keep out of the overlay's files, and that a line has every patch that
+the default line has, made from its present state. It does not apply them; see
 'rtgo help series'.
 
 Example:
@@ -78,6 +79,15 @@ func (u *upstreamFlags) load() (root string, pin *upstream.Pin, err error) {
 	}
 	pin, err = pins.Select(u.upstream)
 	return root, pin, err
+}
+
+// defaultLine returns the release line that is built when none is named.
+func defaultLine(root string) (string, error) {
+	pins, err := upstream.LoadPins(root)
+	if err != nil {
+		return "", err
+	}
+	return pins.Default, nil
 }
 
 // logStderr prints progress.
@@ -138,11 +148,23 @@ func runLint(args []string) int {
 		return fail("lint", err)
 	}
 	problems := series.Lint(set)
+	if def, err := defaultLine(root); err != nil {
+		return fail("lint", err)
+	} else if def != pin.Line {
+		drift, err := series.Drift(root, def, pin.Line)
+		if err != nil {
+			return fail("lint", err)
+		}
+		for _, p := range drift {
+			p.Text += fmt.Sprintf("; run 'rtgo rebase --to %s'", pin.Version)
+			problems = append(problems, p)
+		}
+	}
 	for _, p := range problems {
 		fmt.Println(p)
 	}
 	if n := len(problems); n > 0 {
-		return fail("lint", fmt.Errorf("%d problems in %s", n, series.Dir(pin.Line)))
+		return fail("lint", fmt.Errorf("%d problems in the series of %s", n, pin.Line))
 	}
 	fmt.Printf("%d patches of %s and %d overlay files: no problems\n", len(set.Patches), pin.Line, len(set.Overlay))
 	return 0

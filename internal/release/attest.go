@@ -239,7 +239,7 @@ func provenanceOf(in *inputs, files []Asset, platforms []string) (*statement, er
 		})
 	}
 	for _, p := range in.set.Patches {
-		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{Name: "patches/" + in.pin.Line + "/" + p.Name,
+		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{Name: p.File,
 			Digest: map[string]string{"sha256": fmt.Sprintf("%x", sha256.Sum256(p.Raw))}})
 	}
 	for _, f := range in.set.Overlay {

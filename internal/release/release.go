@@ -294,7 +294,7 @@ func revision(ctx context.Context, root string, pin *upstream.Pin) (commit strin
 	if commit, err = git("rev-parse", "HEAD"); err != nil {
 		return "", false, err
 	}
-	status, err := git("status", "--porcelain", "--", series.Dir(pin.Line), "src-overlay", upstream.PinsFile, pin.Manifest)
+	status, err := git("status", "--porcelain", "--", series.Dir(series.Common), series.Dir(pin.Line), "src-overlay", upstream.PinsFile, pin.Manifest)
 	return commit, status != "", err
 }
 

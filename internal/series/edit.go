@@ -5,14 +5,12 @@
 package series
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"rtgo.dev/rtgo/internal/upstream"
@@ -211,20 +209,42 @@ type Export struct {
 
 // Export writes the commits after upstream to the patches directory. A patch
 // whose new mail differs from the old in nothing but blob names and line
-// numbers keeps its old file. A work tree with changes that are not committed
-// is refused.
+// numbers keeps its old file. Where a patch is shared, the other lines follow
+// (see [Store]). A work tree with changes that are not committed is refused.
 func (c *Checkout) Export(ctx context.Context) (*Export, error) {
 	if err := c.open(); err != nil {
 		return nil, err
 	}
-	for _, busy := range []string{"rebase-apply", "rebase-merge", "MERGE_HEAD", "CHERRY_PICK_HEAD"} {
-		if _, err := os.Stat(filepath.Join(c.GitDir, busy)); err == nil {
-			return nil, fmt.Errorf("%s: a rebase, am or merge is under way; finish or abort it first", c.WorkTree)
-		}
+	if err := c.Clean(ctx); err != nil {
+		return nil, err
 	}
-	out, err := c.git(ctx, "status", "--porcelain", "--untracked-files=all")
+	ps, err := c.Patches(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if len(ps) == 0 {
+		return nil, fmt.Errorf("%s has no commits after the tag %s; refuse to export an empty series", c.WorkTree, UpstreamTag)
+	}
+	gs, err := gaps(c.Root, c.Line)
+	if err != nil {
+		return nil, err
+	}
+	renumber(ps, gs)
+	return Store(c.Root, c.Line, ps, true)
+}
+
+// Clean reports as an error what keeps the commits of the checkout from being
+// exported: a git operation that is under way, changes that are not committed,
+// merges.
+func (c *Checkout) Clean(ctx context.Context) error {
+	for _, busy := range []string{"rebase-apply", "rebase-merge", "MERGE_HEAD", "CHERRY_PICK_HEAD"} {
+		if _, err := os.Stat(filepath.Join(c.GitDir, busy)); err == nil {
+			return fmt.Errorf("%s: a rebase, am or merge is under way; finish or abort it first", c.WorkTree)
+		}
+	}
+	out, err := c.Git(ctx, "status", "--porcelain", "--untracked-files=all")
+	if err != nil {
+		return err
 	}
 	if out != "" {
 		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
@@ -236,52 +256,12 @@ func (c *Checkout) Export(ctx context.Context) (*Export, error) {
 		if strings.HasPrefix(lines[0], "??") {
 			fix = "new files belong in src-overlay; move, commit or remove them"
 		}
-		return nil, fmt.Errorf("%s; %s", what, fix)
+		return fmt.Errorf("%s; %s", what, fix)
 	}
-	if merges, err := c.git(ctx, "rev-list", "--merges", UpstreamTag+"..HEAD"); err != nil {
-		return nil, err
+	if merges, err := c.Git(ctx, "rev-list", "--merges", UpstreamTag+"..HEAD"); err != nil {
+		return err
 	} else if merges != "" {
-		return nil, fmt.Errorf("%s: the series has merge commits; make it linear with 'git rebase %s'", c.WorkTree, UpstreamTag)
+		return fmt.Errorf("%s: the series has merge commits; make it linear with 'git rebase %s'", c.WorkTree, UpstreamTag)
 	}
-	names, mails, err := c.formatPatch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(c.Root, Dir(c.Line))
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s has no commits after the tag %s; refuse to export an empty series", c.WorkTree, UpstreamTag)
-	}
-	for _, name := range names {
-		if _, err := Parse(name, mails[name]); err != nil {
-			return nil, err
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
-	}
-	x := &Export{}
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".patch") && !slices.Contains(names, e.Name()) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return nil, err
-			}
-			x.Removed = append(x.Removed, e.Name())
-		}
-	}
-	for _, name := range names {
-		file := filepath.Join(dir, name)
-		if old, err := os.ReadFile(file); err == nil && (bytes.Equal(old, mails[name]) || equalButPlace(old, mails[name])) {
-			x.Kept = append(x.Kept, name)
-			continue
-		}
-		if err := os.WriteFile(file, mails[name], 0o666); err != nil {
-			return nil, err
-		}
-		x.Written = append(x.Written, name)
-	}
-	return x, nil
+	return nil
 }

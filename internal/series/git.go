@@ -57,9 +57,9 @@ func (r *Repo) env() []string {
 	)
 }
 
-// git runs a git command in the repository and returns its output. The error
+// Git runs a git command in the repository and returns its output. The error
 // has git's first words of complaint.
-func (r *Repo) git(ctx context.Context, args ...string) (string, error) {
+func (r *Repo) Git(ctx context.Context, args ...string) (string, error) {
 	return r.gitInput(ctx, nil, args...)
 }
 
@@ -110,7 +110,7 @@ func (r *Repo) Init(ctx context.Context, message string) error {
 	if err := os.MkdirAll(r.GitDir, 0o777); err != nil {
 		return err
 	}
-	if _, err := r.git(ctx, "init", "-q"); err != nil {
+	if _, err := r.Git(ctx, "init", "-q"); err != nil {
 		return err
 	}
 	attrs := filepath.Join(r.GitDir, "info", "attributes")
@@ -125,7 +125,7 @@ func (r *Repo) Init(ctx context.Context, message string) error {
 		{"commit", "-q", "--no-verify", "-m", message},
 		{"tag", UpstreamTag},
 	} {
-		if _, err := r.git(ctx, args...); err != nil {
+		if _, err := r.Git(ctx, args...); err != nil {
 			return err
 		}
 	}
@@ -135,6 +135,7 @@ func (r *Repo) Init(ctx context.Context, message string) error {
 // A ConflictError tells which patch does not apply, and where.
 type ConflictError struct {
 	Patch string
+	File  string // path of the patch relative to the root of the repository
 	Where string // "src/runtime/proc.go:123" or git's message
 }
 
@@ -154,13 +155,13 @@ func (r *Repo) Apply(ctx context.Context, patches []*Patch) error {
 			continue
 		}
 		if ge := (*gitError)(nil); errors.As(err, &ge) {
-			e := &ConflictError{Patch: p.Name, Where: ge.Error()}
+			e := &ConflictError{Patch: p.Name, File: p.File, Where: ge.Error()}
 			if m := patchFailedRE.FindStringSubmatch(ge.stderr); m != nil {
 				e.Where = m[1] + m[2]
 			}
 			err = e
 		}
-		if _, aerr := r.git(ctx, "am", "--abort"); aerr != nil && ctx.Err() == nil {
+		if _, aerr := r.Git(ctx, "am", "--abort"); aerr != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (and %v)", err, aerr)
 		}
 		return err
@@ -170,41 +171,43 @@ func (r *Repo) Apply(ctx context.Context, patches []*Patch) error {
 
 // Tree returns git's hash of the whole work tree as it is.
 func (r *Repo) Tree(ctx context.Context) (string, error) {
-	if _, err := r.git(ctx, "add", "-A", "-f", "."); err != nil {
+	if _, err := r.Git(ctx, "add", "-A", "-f", "."); err != nil {
 		return "", err
 	}
-	out, err := r.git(ctx, "write-tree")
+	out, err := r.Git(ctx, "write-tree")
 	return strings.TrimSpace(out), err
 }
 
-// formatPatch returns the commits after upstream as mails, by file name, all
-// of the same author whoever made the commit.
-func (r *Repo) formatPatch(ctx context.Context) (names []string, mails map[string][]byte, err error) {
+// Patches returns the commits after upstream as mails, all of the same author
+// whoever made the commit.
+func (r *Repo) Patches(ctx context.Context) ([]*Patch, error) {
 	dir, err := os.MkdirTemp("", "rtgo-export-")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	// Nothing in a mail depends on the commit's name, git's version or the
 	// number of patches; blob names are long enough to stay unique.
-	out, err := r.git(ctx, "format-patch", "--abbrev=14", "--signature=", "--zero-commit", "--no-numbered",
+	out, err := r.Git(ctx, "format-patch", "--abbrev=14", "--signature=", "--zero-commit", "--no-numbered",
 		"--no-renames", "--unified=3", "-o", dir, UpstreamTag+"..HEAD")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	mails = map[string][]byte{}
+	var ps []*Patch
 	for file := range strings.Lines(out) {
 		file = strings.TrimSuffix(file, "\n")
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if loc := fromRE.FindIndex(data); loc != nil {
 			data = slices.Replace(data, loc[0], loc[1], []byte("From: "+author+"\n")...)
 		}
-		name := filepath.Base(file)
-		names = append(names, name)
-		mails[name] = data
+		p, err := Parse(filepath.Base(file), data)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, p)
 	}
-	return names, mails, nil
+	return ps, nil
 }

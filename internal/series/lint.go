@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rtgo.dev/rtgo/internal/upstream"
@@ -57,15 +58,23 @@ func Lint(s *Set) []Problem {
 	for _, f := range s.Overlay {
 		overlay[f.Path] = true
 	}
-	for i, p := range s.Patches {
+	due := 0
+	slugs := map[string]string{}
+	for _, p := range s.Patches {
+		for due++; slices.Contains(s.gaps, due); due++ {
+		}
 		complain := func(format string, args ...any) {
 			out = append(out, Problem{p.Name, fmt.Sprintf(format, args...)})
 		}
 		if p.Number == 0 {
 			complain("name is not of the form 0001-subject.patch; run 'rtgo export'")
-		} else if p.Number != i+1 {
-			complain("number %04d where %04d is due; run 'rtgo export'", p.Number, i+1)
+		} else if p.Number != due {
+			complain("number %04d where %04d is due; run 'rtgo export'", p.Number, due)
 		}
+		if other := slugs[slug(p.Name)]; other != "" {
+			complain("the name is that of %s; give them subjects that differ in the first 50 bytes", other)
+		}
+		slugs[slug(p.Name)] = p.Name
 		if !strings.HasPrefix(string(p.Raw), "From "+strings.Repeat("0", 40)+" ") {
 			complain("names a commit; export with 'rtgo export' (git format-patch --zero-commit)")
 		}

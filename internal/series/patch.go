@@ -4,7 +4,8 @@
 
 // Package series handles the changes that rtgo makes to upstream Go: a
 // numbered series of patches for each release line, and an overlay of new
-// files that all lines share.
+// files that all lines share. Patches that are the same in all lines are kept
+// once, in patches/common; what a line has of its own is in patches/LINE.
 //
 // Patches are mails as "git format-patch" writes them, applied strictly by
 // "git am". The commit message of each carries the header fields of
@@ -31,6 +32,7 @@ import (
 // A Patch is one patch of a series, parsed.
 type Patch struct {
 	Name    string // file name, such as "0001-go.env-keep-GOTOOLCHAIN-local.patch"
+	File    string // path relative to the root of the repository, if loaded from there
 	Number  int    // leading number of the name, 0 if there is none
 	Author  string
 	Date    string
@@ -57,36 +59,9 @@ type Hunk struct {
 }
 
 // Dir returns the directory, relative to the root of the repository, that
-// holds the patches of a release line such as "go1.26".
+// holds the patches of a release line such as "go1.26", but for those in
+// [Common].
 func Dir(line string) string { return filepath.Join("patches", line) }
-
-// Load reads the patches in dir, sorted by name. A directory that does not
-// exist is an empty series.
-func Load(dir string) ([]*Patch, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var ps []*Patch
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".patch") {
-			continue
-		}
-		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		p, err := Parse(e.Name(), raw)
-		if err != nil {
-			return nil, err
-		}
-		ps = append(ps, p)
-	}
-	return ps, nil
-}
 
 var numberRE = regexp.MustCompile(`^(\d{4})-[^/]+\.patch$`)
 
@@ -292,12 +267,14 @@ func LoadOverlay(dir string) ([]OverlayFile, error) {
 type Set struct {
 	Patches []*Patch
 	Overlay []OverlayFile
+
+	gaps []int // numbers that this line leaves to others
 }
 
 // LoadSet reads the patches of a release line and the overlay from the
 // repository at root.
 func LoadSet(root, line string) (*Set, error) {
-	ps, err := Load(filepath.Join(root, Dir(line)))
+	ps, err := Load(root, line)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +282,11 @@ func LoadSet(root, line string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{ps, ov}, nil
+	gs, err := gaps(root, line)
+	if err != nil {
+		return nil, err
+	}
+	return &Set{Patches: ps, Overlay: ov, gaps: gs}, nil
 }
 
 // Hash returns the SHA-256, in hex, over the names and contents of the

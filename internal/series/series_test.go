@@ -318,7 +318,7 @@ func TestReproducible(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		head, err := r.git(context.Background(), "rev-parse", "HEAD")
+		head, err := r.Git(context.Background(), "rev-parse", "HEAD")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +326,7 @@ func TestReproducible(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := r.git(context.Background(), "ls-files")
+		files, err := r.Git(context.Background(), "ls-files")
 		if err != nil || !strings.Contains(files, "src/runtime/proc.go") {
 			t.Errorf("files: %q, %v", files, err)
 		}
@@ -376,7 +376,7 @@ func TestApplyIsStrict(t *testing.T) {
 			if tt.name == "fuzz" && ce.Where != "src/runtime/proc.go:9" {
 				t.Errorf("conflict at %q", ce.Where)
 			}
-			if out, err := r.git(context.Background(), "status", "--porcelain"); err != nil || out != "" {
+			if out, err := r.Git(context.Background(), "status", "--porcelain"); err != nil || out != "" {
 				t.Errorf("tree left dirty: %q, %v", out, err)
 			}
 		})
