@@ -34,6 +34,7 @@ steps=(
 	"vet|5|go vet of every module"
 	"shellcheck|1|shell scripts"
 	"series|5|patch series and overlay: lint, strict apply"
+	"linkname|5|what we bind with go:linkname: same types, allowed, as recorded"
 	"unit|10|go test of every module under the bootstrap Go"
 	"published|20|an unpatched build is what upstream published, bit for bit"
 	"build|20|./build.sh: verified upstream to out/go"
@@ -123,6 +124,10 @@ step_shellcheck() {
 
 step_series() {
 	"$rtgo" lint && "$rtgo" series
+}
+
+step_linkname() {
+	"$rtgo" linkname -overlay -q
 }
 
 step_unit() {

@@ -69,6 +69,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"build", "--compare-upstream"}, 2},
 		{[]string{"dev"}, 2},
 		{[]string{"pin"}, 2},
+		{[]string{"linkname", "-record"}, 2},
+		{[]string{"linkname", "-upstream", "go1.26"}, 2},
+		{[]string{"linkname", "-overlay", "./..."}, 2},
 	} {
 		if got := dispatch(tt.args); got != tt.want {
 			t.Errorf("rtgo %s: exit code %d, want %d", strings.Join(tt.args, " "), got, tt.want)

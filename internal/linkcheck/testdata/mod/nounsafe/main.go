@@ -1,0 +1,7 @@
+// Nounsafe forgets to import unsafe.
+package main
+
+//go:linkname nanotime runtime.nanotime
+func nanotime() int64
+
+func main() { println(nanotime()) }
