@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,8 +38,13 @@ Usage: rtgo campaign [flags]
 Campaign builds the latency suite with stock Go and with rtgo, and its C twin,
 and measures scenarios under loads with all of them and cyclictest, one after
 the other, each load with its control: on this machine (host), or in the lab
-(amd64, arm64), where each load is one boot and all its figures are of that
-boot. Results of several machines go into one file, which "rtgo report" renders.
+(amd64, arm64). Results of several machines go into one file, which "rtgo
+report" renders.
+
+A campaign consists of parts: at most 12 scenarios under one load, with a
+control of their own. In the lab each part is one boot, and programs are
+compared within it. The file is written after each part; -resume goes on where
+an interrupted campaign ended.
 
 Lab figures are in simulated time and repeat on any host; host figures are as
 good as the host: on a machine that others share the control fails and says so.
@@ -46,8 +52,11 @@ good as the host: on a machine that others share the control fails and says so.
 Examples:
 	rtgo campaign -on amd64 -set smoke -D 2s -o out/smoke.json
 	rtgo campaign -on amd64,arm64 -set figures -load alloc,cpu -D 10s -o out/figures.json
-	rtgo campaign -on amd64,arm64,host -set full -load full -problem -D 30s -o out/full.json
 	rtgo campaign -on host -scenario 'periodic/abs -i250,handover/chan' -load none -load stw:1000
+	rtgo campaign -on amd64,arm64,host -set full -load full -problem -D 10s -resume -o out/full.json
+	                               the long campaign: all there is; docs/rtlatency.md says how long
+	rtgo campaign -on amd64,arm64,host -set full -load full -problem -D 10s -n
+	                               only list its parts
 	rtgo report out/figures.json -o out/report
 
 Exit status: 0 measured, 1 an error or a boot that failed, 2 wrong usage.
@@ -55,26 +64,28 @@ Exit status: 0 measured, 1 an error or a boot that failed, 2 wrong usage.
 
 func runCampaign(args []string) int {
 	const name = "campaign"
-	fs := newFlags(name)
+	flags := newFlags(name)
 	var loads stringList
 	p := &campaign.Plan{}
-	on := fs.String("on", "amd64", "comma-separated `machines`: amd64 and arm64 (lab), host")
-	set := fs.String("set", "", "`set` of scenarios: smoke, figures, periodic, handover, network, timers, memory, full (default figures)")
-	scenarios := fs.String("scenario", "", "comma-separated `scenarios`, each with its own flags if it has any (rtlatency --list)")
-	fs.Var(&loads, "load", "`load` as for rtlatency --load, or quick or full for a list; may be repeated (default quick)")
-	fs.DurationVar(&p.Duration, "D", 10*time.Second, "length of each measurement, in the machine's time")
-	fs.IntVar(&p.Priority, "p", 80, "priority of the tasks")
-	fs.BoolVar(&p.Mlock, "m", true, "lock memory")
-	fs.DurationVar(&p.Bound, "bound", 100*time.Microsecond, "worst latency of the control beyond which a load's measurements are void")
-	fs.Float64Var(&p.Tolerance, "tolerance", 0.1, "relative difference within which the control must repeat; 0 skips this")
-	fs.BoolVar(&p.Problem, "problem", false, "also run the set that shows what makes stock Go late")
-	fs.StringVar(&p.Title, "title", "", "`text` for the report")
-	stock := fs.String("stock", "", "GOROOT `dir` of stock Go (default: that of the go command on PATH; none leaves it out)")
-	rtgo := fs.String("rtgo", "", "GOROOT `dir` of rtgo (default: out/go in the repository; none leaves it out)")
-	noC := fs.Bool("no-c", false, "leave out the C twins")
-	out := fs.String("o", "", "result `file` (default out/campaign/result.json)")
-	limit := fs.Duration("timeout", 30*time.Minute, "time limit of each boot of the lab, in this host's time")
-	rest, code, ok := parse(fs, args, 0)
+	on := flags.String("on", "amd64", "comma-separated `machines`: amd64 and arm64 (lab), host")
+	set := flags.String("set", "", "`set` of scenarios: smoke, figures, periodic, handover, network, timers, memory, full (default figures)")
+	scenarios := flags.String("scenario", "", "comma-separated `scenarios`, each with its own flags if it has any (rtlatency --list)")
+	flags.Var(&loads, "load", "`load` as for rtlatency --load, or quick or full for a list; may be repeated (default quick)")
+	flags.DurationVar(&p.Duration, "D", 10*time.Second, "length of each measurement, in the machine's time")
+	flags.IntVar(&p.Priority, "p", 80, "priority of the tasks")
+	flags.BoolVar(&p.Mlock, "m", true, "lock memory")
+	flags.DurationVar(&p.Bound, "bound", 100*time.Microsecond, "worst latency of the control beyond which a load's measurements are void")
+	flags.Float64Var(&p.Tolerance, "tolerance", 0.1, "relative difference within which the control must repeat; 0 skips this")
+	flags.BoolVar(&p.Problem, "problem", false, "also run the set that shows what makes stock Go late")
+	flags.StringVar(&p.Title, "title", "", "`text` for the report")
+	stock := flags.String("stock", "", "GOROOT `dir` of stock Go (default: that of the go command on PATH; none leaves it out)")
+	rtgo := flags.String("rtgo", "", "GOROOT `dir` of rtgo (default: out/go in the repository; none leaves it out)")
+	noC := flags.Bool("no-c", false, "leave out the C twins")
+	out := flags.String("o", "", "result `file` (default out/campaign/result.json)")
+	limit := flags.Duration("timeout", 0, "time limit of each boot of the lab, in this host's time (default: 10 minutes and five times its measurements)")
+	resume := flags.Bool("resume", false, "keep what the result file has, and measure what it lacks")
+	list := flags.Bool("n", false, "list the parts and the least time they take, and measure nothing")
+	rest, code, ok := parse(flags, args, 0)
 	if !ok {
 		return code
 	}
@@ -104,11 +115,19 @@ func runCampaign(args []string) int {
 	}
 	ctx, stop := labContext()
 	defer stop()
-	c := &campaigner{root: root, plan: p, out: *out, limit: *limit, noC: *noC}
+	c := &campaigner{root: root, plan: p, out: *out, limit: *limit, noC: *noC, list: *list}
 	if c.goroots, err = campaignToolchains(ctx, root, *stock, *rtgo); err != nil {
 		return fail(name, err)
 	}
 	c.run = &result.Run{Version: result.Version, Title: p.Title, Start: time.Now(), Command: append([]string{"rtgo", name}, args...)}
+	if *resume {
+		r, err := result.ReadFile(*out)
+		if err == nil {
+			c.run, c.run.Aborts = r, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fail(name, err)
+		}
+	}
 	failed := false
 	for _, m := range machines {
 		if err := c.on(ctx, m); err != nil {
@@ -119,6 +138,10 @@ func runCampaign(args []string) int {
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if *list {
+		fmt.Printf("%d parts, %d measurements, at least %v in the machines' time\n", c.parts, c.jobs, (time.Duration(c.jobs) * p.Duration).Round(time.Second))
+		return 0
 	}
 	c.run.End = time.Now()
 	if len(c.run.Measurements) == 0 {
@@ -171,6 +194,9 @@ type campaigner struct {
 	out     string
 	limit   time.Duration
 	run     *result.Run
+	list    bool // only list the parts
+
+	parts, jobs int // listed
 }
 
 // build compiles all programs for goarch and returns a plan that names them.
@@ -201,72 +227,51 @@ func (c *campaigner) build(ctx context.Context, goarch string) (*campaign.Plan, 
 	return &p, nil
 }
 
+// partSize bounds the scenarios of one boot, so that one that fails loses
+// little and its time limit can be stated.
+const partSize = 12
+
+// on carries the plan out on one machine, part by part. The result file is
+// written after each.
 func (c *campaigner) on(ctx context.Context, machine string) error {
+	goarch := machine
 	if machine == "host" {
-		return c.onHost(ctx)
+		goarch = runtime.GOARCH
 	}
-	return c.inLab(ctx, machine)
-}
-
-func (c *campaigner) save() error { return c.run.WriteFile(c.out) }
-
-func (c *campaigner) onHost(ctx context.Context) error {
-	p, err := c.build(ctx, runtime.GOARCH)
+	p, err := c.build(ctx, goarch)
 	if err != nil {
 		return err
 	}
-	p.Environment.ID, p.Environment.Machine = "host", "host"
-	if p.Programs.Cyclictest, err = exec.LookPath("cyclictest"); err != nil {
-		fmt.Fprintln(os.Stderr, "rtgo campaign: no cyclictest (apt-get install rt-tests): measurements on the host have no control")
-	}
-	r, err := campaign.Run(ctx, p, os.Stdout, func(*result.Run) error { return nil })
-	if r != nil {
-		c.run.Add(r)
-		err = errors.Join(err, c.save())
-	}
-	return err
-}
-
-// inLab boots once for each load, so that a machine that dies takes no other
-// load's figures with it.
-func (c *campaigner) inLab(ctx context.Context, machine string) error {
-	p, err := c.build(ctx, machine)
+	measure, err := c.machine(machine, p)
 	if err != nil {
 		return err
 	}
-	store, err := labStore()
-	if err != nil {
-		return err
-	}
-	type boot struct {
-		loads   []string
-		problem bool
-	}
-	var boots []boot
-	for _, l := range p.Loads {
-		if len(p.Scenarios) > 0 {
-			boots = append(boots, boot{loads: []string{l}})
-		}
-	}
-	if p.Problem {
-		boots = append(boots, boot{problem: true})
+	if e := c.run.Env(&result.Measurement{Env: p.Environment.ID}); e != nil && !slices.Equal(e.Toolchains, p.Environment.Toolchains) {
+		return fmt.Errorf("-resume: %s was measured with %v, now there is %v; write to another file", c.out, e.Toolchains, p.Environment.Toolchains)
 	}
 	var errs []error
-	for i, b := range boots {
-		q := *p
-		q.Loads, q.Problem = b.loads, b.problem
-		what := strings.Join(b.loads, "")
-		if b.problem {
-			q.Scenarios, what = nil, "problem set"
+	start := time.Now()
+	parts := p.Parts(partSize)
+	for i, q := range parts {
+		what := fmt.Sprintf("%s, part %d of %d: %s", p.Environment.ID, i+1, len(parts), q.Name())
+		if q.In(c.run) {
+			fmt.Printf("%s: measured before\n", what)
+			continue
 		}
-		fmt.Printf("lab %s, boot %d of %d: %s\n", machine, i+1, len(boots), what)
-		r, err := c.boot(ctx, store, machine, &q)
+		if c.list {
+			fmt.Printf("%s: %d measurements\n", what, q.Jobs())
+			c.parts++
+			c.jobs += q.Jobs()
+			continue
+		}
+		fmt.Printf("%s (after %v)\n", what, time.Since(start).Round(time.Second))
+		r, err := measure(ctx, q)
 		if r != nil {
-			c.addLab(r)
-			errs = append(errs, c.save())
+			c.add(r)
+			errs = append(errs, c.run.WriteFile(c.out))
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+			errs = append(errs, fmt.Errorf("%s: %w", q.Name(), err))
 		}
 		if ctx.Err() != nil {
 			break
@@ -275,14 +280,49 @@ func (c *campaigner) inLab(ctx context.Context, machine string) error {
 	return errors.Join(errs...)
 }
 
-// addLab appends the results of one more boot of the same virtual machine.
-func (c *campaigner) addLab(r *result.Run) {
-	if len(r.Environments) == 1 {
-		if e := c.run.Env(&result.Measurement{Env: r.Environments[0].ID}); e != nil && e.Repeatability == nil {
-			e.Repeatability = r.Environments[0].Repeatability
+// add adds the results of a part in place of those that an attempt before gave.
+func (c *campaigner) add(r *result.Run) {
+	ids := make(map[string]bool)
+	for i := range r.Measurements {
+		ids[r.Measurements[i].ID] = true
+	}
+	c.run.Measurements = slices.DeleteFunc(c.run.Measurements, func(m result.Measurement) bool { return ids[m.ID] })
+	for _, e := range r.Environments {
+		if have := c.run.Env(&result.Measurement{Env: e.ID}); have != nil {
+			have.Repeatability = slices.DeleteFunc(have.Repeatability, func(x result.Repeatability) bool {
+				return slices.ContainsFunc(e.Repeatability, func(y result.Repeatability) bool {
+					return x.Toolchain == y.Toolchain && x.Scenario == y.Scenario && x.Load == y.Load
+				})
+			})
 		}
 	}
 	c.run.Add(r)
+}
+
+// machine completes p for a machine and returns what measures a part of it
+// there.
+func (c *campaigner) machine(name string, p *campaign.Plan) (func(context.Context, *campaign.Plan) (*result.Run, error), error) {
+	e := &p.Environment
+	if name == "host" {
+		e.ID, e.Machine = "host", "host"
+		var err error
+		if p.Programs.Cyclictest, err = exec.LookPath("cyclictest"); err != nil {
+			fmt.Fprintln(os.Stderr, "rtgo campaign: no cyclictest (apt-get install rt-tests): measurements on the host have no control")
+		}
+		return func(ctx context.Context, q *campaign.Plan) (*result.Run, error) {
+			return campaign.Run(ctx, q, os.Stdout, func(*result.Run) error { return nil })
+		}, nil
+	}
+	e.ID, e.Machine, e.Simulated = "lab-"+name, "lab", true
+	e.Emulator, e.EmuArgs = "qemu", "-icount shift=2,sleep=off, one CPU"
+	store, err := labStore()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, q *campaign.Plan) (*result.Run, error) {
+		boot := *q
+		return c.boot(ctx, store, name, &boot)
+	}, nil
 }
 
 // Paths in the guest. The result is compressed because it comes back over
@@ -293,7 +333,11 @@ const (
 )
 
 func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string, p *campaign.Plan) (*result.Run, error) {
-	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, timeout: c.limit, hang: 5 * time.Minute}
+	limit := c.limit
+	if limit == 0 {
+		limit = 10*time.Minute + 5*time.Duration(p.Jobs())*p.Duration
+	}
+	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, timeout: limit, hang: 5 * time.Minute}
 	job, err := s.job(ctx, store, lab.Arch(machine))
 	if err != nil {
 		return nil, err
@@ -315,9 +359,6 @@ func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string,
 	if err := errors.Join(add(&p.Programs.Stock), add(&p.Programs.RTGo), add(&p.Programs.CTwin)); err != nil {
 		return nil, err
 	}
-	p.Programs.Cyclictest = "" // from the guest's PATH
-	p.Environment.ID, p.Environment.Machine, p.Environment.Simulated = "lab-"+machine, "lab", true
-	p.Environment.Emulator, p.Environment.EmuArgs = "qemu", "-icount shift=2,sleep=off, one CPU"
 	plan, err := json.Marshal(p)
 	if err != nil {
 		return nil, err

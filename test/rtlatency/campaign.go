@@ -65,7 +65,7 @@ func runCampaign(args []string) error {
 	fs.IntVar(&p.Priority, "p", 80, "priority of the tasks")
 	fs.BoolVar(&p.Mlock, "m", true, "lock memory")
 	fs.DurationVar(&p.Bound, "bound", 100*time.Microsecond, "worst latency of the control beyond which a load's measurements are void")
-	fs.Float64Var(&p.Tolerance, "tolerance", 0.1, "difference within which the control must repeat; 0 skips this")
+	fs.Float64Var(&p.Tolerance, "tolerance", 0.1, "relative difference within which the control, and the first scenario under each load, must repeat; 0 skips this")
 	fs.BoolVar(&p.Problem, "problem", false, "also run the set that shows what makes stock Go late")
 	fs.StringVar(&p.Programs.Stock, "stock", "", "rtlatency built by stock Go (default: this program, if it is)")
 	fs.StringVar(&p.Programs.RTGo, "rtgo", "", "rtlatency built by rtgo (default: this program, if it is)")

@@ -200,6 +200,7 @@ func measure(o *options.Options, stdout io.Writer) error {
 		total := result.Merge(m.Threads)
 		m.Total = &total
 	}
+	m.OutsideSTW = outside(run, m.Total != nil)
 	tripped := run.Tripped()
 	if tripped != nil {
 		m.Outcome = result.Threshold
@@ -219,6 +220,23 @@ func measure(o *options.Options, stdout io.Writer) error {
 		return errThreshold
 	}
 	return nil
+}
+
+// outside returns the statistics of the samples outside stops of the world,
+// of all tasks or of the first one alone; nil where they are not known.
+func outside(run *scenario.Run, all bool) *result.Stats {
+	var calm []result.Thread
+	for _, t := range run.Tasks {
+		if t.Calm == nil {
+			return nil
+		}
+		calm = append(calm, result.Thread{Stats: t.Calm.Stats()})
+		if !all {
+			break
+		}
+	}
+	s := result.Merge(calm)
+	return &s
 }
 
 func unitOf(o *options.Options) int64 {
@@ -312,6 +330,10 @@ func report(o *options.Options, run *scenario.Run, m *result.Measurement, out *b
 	for i, t := range m.Threads {
 		fmt.Fprintf(out, "# Thread %d (%s): missed %d, p50 %s p99 %s p99.9 %s p99.99 %s us\n", i, t.Name, t.Missed,
 			us(t.P50NS), us(t.P99NS), us(t.P999NS), us(t.P9999NS))
+	}
+	if s := m.OutsideSTW; s != nil {
+		fmt.Fprintf(out, "# Outside stops of the world: cycles %d missed %d, p50 %s p99 %s p99.9 %s p99.99 %s max %s us\n", s.Cycles, s.Missed,
+			us(s.P50NS), us(s.P99NS), us(s.P999NS), us(s.P9999NS), us(s.MaxNS))
 	}
 	env := sysenv.Read()
 	if o.JSON != "" {

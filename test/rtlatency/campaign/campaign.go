@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,9 +47,12 @@ type Plan struct {
 	Priority    int                `json:"priority"`
 	Mlock       bool               `json:"mlockall"`
 	Bound       time.Duration      `json:"bound_ns"` // of the control
-	// Tolerance is the relative difference within which the same scenario
-	// measured twice must agree; 0: it is not measured twice.
+	// Tolerance is the relative difference within which the same measured
+	// twice must agree: the control without load, and the first scenario
+	// under each load. 0: nothing is measured twice.
 	Tolerance float64 `json:"tolerance"`
+	// Part tells the parts of one load's scenarios apart, from 1; see Parts.
+	Part int `json:"part,omitempty"`
 	// Problem also runs the set that shows what makes stock Go late.
 	Problem bool `json:"problem,omitempty"`
 }
@@ -77,7 +79,7 @@ var Sets = map[string][]Item{
 	"periodic": {
 		{"periodic/nanosleep", nil}, {"periodic/rawnanosleep", nil}, {"periodic/abs", nil}, {"periodic/sleep", nil}, {"periodic/timer", nil}, {"periodic/ticker", nil},
 		{"periodic/abs", []string{"-i100"}}, {"periodic/abs", []string{"-i10000"}},
-		{"periodic/abs", []string{"-t2", "--priospread"}}, {"periodic/abs", []string{"-t8", "--priospread"}}, {"periodic/abs", []string{"-t32", "--priospread"}},
+		{"periodic/abs", []string{"-t2", "-d0", "--priospread"}}, {"periodic/abs", []string{"-t8", "-d0", "--priospread"}}, {"periodic/abs", []string{"-t32", "-d0", "--priospread"}},
 	},
 	"handover": all(scenario.Handover, scenario.Locks),
 	"network": {{"network/udp", nil}, {"network/udp", []string{"--conns=1000"}}, {"network/tcp", nil}, {"network/tcp", []string{"--conns=1000"}},
@@ -134,6 +136,89 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("campaign: needs a duration and a priority from 1 to 99, got %v and %d", p.Duration, p.Priority)
 	}
 	return nil
+}
+
+// Parts divides p into plans of one load and at most n scenarios each, and one
+// for the problem set: what is measured in one boot.
+func (p *Plan) Parts(n int) []*Plan {
+	var parts []*Plan
+	for _, l := range p.Loads {
+		for items := range slices.Chunk(p.Scenarios, n) {
+			q := *p
+			q.Loads, q.Scenarios, q.Problem, q.Part = []string{l}, items, false, 1
+			if k := len(parts); k > 0 && parts[k-1].Loads[0] == l {
+				q.Part = parts[k-1].Part + 1
+				q.Tolerance = 0 // the first part's repetition is enough
+			}
+			parts = append(parts, &q)
+		}
+	}
+	if p.Problem {
+		q := *p
+		q.Loads, q.Scenarios = nil, nil
+		parts = append(parts, &q)
+	}
+	return parts
+}
+
+// Name says what a part measures.
+func (p *Plan) Name() string {
+	if len(p.Scenarios) == 0 {
+		return "problem set"
+	}
+	name := "load " + strings.Join(p.Loads, " ")
+	if p.Part > 1 {
+		name += fmt.Sprintf(", part %d", p.Part)
+	}
+	return name
+}
+
+// In reports whether run has every measurement of p with p's programs, so
+// that p need not be carried out again. What failed was measured, too.
+func (p *Plan) In(run *result.Run) bool {
+	have := make(map[string]bool)
+	for i := range run.Measurements {
+		m := &run.Measurements[i]
+		if m.Env == p.Environment.ID && m.Group == "problem" {
+			have[m.Toolchain+" problem"] = true
+		}
+		have[m.ID] = true
+	}
+	for _, t := range p.goPrograms() {
+		if p.Problem && !have[t.name+" problem"] {
+			return false
+		}
+		for _, l := range p.Loads {
+			for _, it := range p.Scenarios {
+				if !have[measurementID(p.Environment.ID, t.name, it.name(), loadNames(l))] {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// A program is rtlatency as built by one toolchain.
+type program struct{ name, exe string }
+
+func (p *Plan) goPrograms() []program {
+	return slices.DeleteFunc([]program{{result.Stock, p.Programs.Stock}, {result.RTGo, p.Programs.RTGo}},
+		func(t program) bool { return t.exe == "" })
+}
+
+func (it *Item) name() string { return strings.Join(append([]string{it.Scenario}, it.Flags...), " ") }
+
+func loadNames(l string) (names []string) {
+	loads, _ := load.Parse(l) // Check has seen it
+	for _, x := range loads {
+		names = append(names, x.Name())
+	}
+	return names
+}
+
+func measurementID(env, toolchain, scenario string, loads []string) string {
+	return strings.Join([]string{env, toolchain, scenario, cmp.Or(strings.Join(loads, "+"), "none")}, "/")
 }
 
 // Jobs returns the number of measurements the plan takes.
@@ -205,22 +290,26 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 func (r *runner) underLoad(ctx context.Context, l string) error {
-	loads, _ := load.Parse(l)
-	var names []string
-	for _, x := range loads {
-		names = append(names, x.Name())
+	names := loadNames(l)
+	what := "control"
+	if r.p.Part > 1 {
+		what = fmt.Sprintf("part %d", r.p.Part)
 	}
-	control, err := r.control(ctx, l, names, "control")
+	control, err := r.control(ctx, l, names, what)
 	if err != nil {
 		return err
 	}
-	if len(loads) == 0 && r.p.Tolerance > 0 && r.p.Programs.Cyclictest != "" {
-		if err := r.repeat(ctx, control); err != nil {
+	if len(names) == 0 && r.p.Tolerance > 0 && r.p.Programs.Cyclictest != "" {
+		second, err := r.control(ctx, l, names, "again")
+		if err != nil {
 			return err
+		}
+		if control != nil && second != nil && len(control.Threads) > 0 && len(second.Threads) > 0 {
+			r.repeated(result.C, "cyclictest", names, &control.Threads[0].Stats, &second.Threads[0].Stats)
 		}
 	}
 	twins := make(map[string]*result.Measurement)
-	for _, it := range r.p.Scenarios {
+	for i, it := range r.p.Scenarios {
 		s, err := scenario.Lookup(it.Scenario)
 		if err != nil {
 			return err
@@ -248,10 +337,8 @@ func (r *runner) underLoad(ctx context.Context, l string) error {
 				r.add(&c, result.C, it, names, control)
 			}
 		}
-		for _, t := range []struct{ name, exe string }{{result.Stock, r.p.Programs.Stock}, {result.RTGo, r.p.Programs.RTGo}} {
-			if t.exe == "" {
-				continue
-			}
+		programs := r.p.goPrograms()
+		for k, t := range programs {
 			args := append([]string{"--scenario", it.Scenario, "--load", cmp.Or(l, "none")}, it.Flags...)
 			m, err := r.measure(ctx, t.exe, args, t.name+" "+it.Scenario, l)
 			if err != nil {
@@ -261,15 +348,26 @@ func (r *runner) underLoad(ctx context.Context, l string) error {
 				m.Scenario, m.Group = it.Scenario, s.Group()
 				r.add(m, t.name, it, names, control)
 			}
+			if i > 0 || k < len(programs)-1 || r.p.Tolerance == 0 {
+				continue
+			}
+			again, err := r.measure(ctx, t.exe, args, t.name+" "+it.Scenario+", again", l)
+			if err != nil {
+				return err
+			}
+			if m != nil && m.All() != nil && again.All() != nil {
+				r.repeated(t.name, it.name(), names, m.All(), again.All())
+			}
 		}
 	}
 	return nil
 }
 
-// twinFlags are the flags of a scenario that the C twin has as well.
+// twinFlags are the flags of a scenario that the C twin has as well. The
+// periods of its tasks never differ (-d0).
 func twinFlags(flags []string) []string {
 	return slices.DeleteFunc(slices.Clone(flags), func(f string) bool {
-		return f == "--priospread" || strings.HasPrefix(f, "--timers")
+		return f == "-d0" || strings.HasPrefix(f, "--timers")
 	})
 }
 
@@ -279,7 +377,7 @@ func (r *runner) add(m *result.Measurement, toolchain string, it Item, loads []s
 		m.Scenario += " " + strings.Join(it.Flags, " ")
 	}
 	m.Env, m.Toolchain, m.Load = r.out.Environments[0].ID, toolchain, loads
-	m.ID = strings.Join([]string{m.Env, toolchain, m.Scenario, m.LoadName()}, "/")
+	m.ID = measurementID(m.Env, toolchain, m.Scenario, loads)
 	if control != nil {
 		c := *control
 		m.Judge(&c)
@@ -466,33 +564,19 @@ func readCyclictest(file string, prio, limit int) ([]result.Thread, string, erro
 	return t, "rt-tests " + c.TestVersion, err
 }
 
-// repeat measures the control a second time and compares.
-func (r *runner) repeat(ctx context.Context, first *result.Control) error {
-	second, err := r.control(ctx, "none", nil, "again")
-	if err != nil || second == nil || first == nil || len(first.Threads) == 0 || len(second.Threads) == 0 {
-		return err
-	}
-	a, b := first.Threads[0], second.Threads[0]
-	// cyclictest counts whole microseconds: a difference of one is none.
-	rel := func(x, y int64) float64 {
-		if d := x - y; d >= -1000 && d <= 1000 {
-			return 0
-		}
-		return math.Abs(float64(x-y)) / float64(max(x, y, 1))
-	}
-	rep := &result.Repeatability{Scenario: "cyclictest", Tolerance: r.p.Tolerance, P50: rel(a.P50NS, b.P50NS), Max: rel(a.MaxNS, b.MaxNS)}
-	rep.OK = rep.P50 <= rep.Tolerance && rep.Max <= rep.Tolerance
-	r.out.Environments[0].Repeatability = rep
-	fmt.Fprintf(r.progress, "        repeatability: p50 differs by %.1f %%, max by %.1f %% (tolerance %.0f %%)\n", 100*rep.P50, 100*rep.Max, 100*rep.Tolerance)
-	return nil
+// repeated compares two measurements of the same.
+func (r *runner) repeated(toolchain, what string, loads []string, a, b *result.Stats) {
+	rep := result.Repeat(a, b, r.p.Tolerance)
+	rep.Toolchain, rep.Scenario, rep.Load = toolchain, what, cmp.Or(strings.Join(loads, "+"), "none")
+	e := &r.out.Environments[0]
+	e.Repeatability = append(e.Repeatability, rep)
+	fmt.Fprintf(r.progress, "        the same twice: p50 differs by %.1f %%, p99 by %.1f %%, max by %.1f %% (tolerance %.0f %%)\n",
+		100*rep.P50, 100*rep.P99, 100*rep.Max, 100*rep.Tolerance)
 }
 
 // problem runs the set that shows the causes, with stock Go and with rtgo.
 func (r *runner) problem(ctx context.Context) error {
-	for _, t := range []struct{ name, exe string }{{result.Stock, r.p.Programs.Stock}, {result.RTGo, r.p.Programs.RTGo}} {
-		if t.exe == "" {
-			continue
-		}
+	for _, t := range r.p.goPrograms() {
 		if r.step(t.name+" problem set", "") {
 			continue
 		}

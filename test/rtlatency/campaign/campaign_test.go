@@ -64,10 +64,51 @@ func TestSets(t *testing.T) {
 	}
 	p := Plan{Programs: Programs{Stock: "s", RTGo: "r", CTwin: "c", Cyclictest: "t"}, Loads: []string{"none", "cpu"}, Tolerance: .1,
 		Scenarios: []Item{{Scenario: "periodic/abs"}, {Scenario: "periodic/sleep"}, {Scenario: "periodic/sleep", Flags: []string{"-i100"}}}}
-	// For each load: the control, 3 scenarios by 2 programs, 2 twins; and one
-	// repetition of the control.
-	if n := p.Jobs(); n != 2*(1+3*2+2)+1 {
-		t.Errorf("%d jobs, want 19", n)
+	// For each load: the control, 3 scenarios by 2 programs, 2 twins, the
+	// first scenario again; and one repetition of the control.
+	if n := p.Jobs(); n != 2*(1+3*2+2+1)+1 {
+		t.Errorf("%d jobs, want 21", n)
+	}
+}
+
+// The parts of a plan measure what the plan does, each thing once, and a part
+// is complete when all of it is there.
+func TestParts(t *testing.T) {
+	p := Plan{Programs: Programs{Stock: "s", RTGo: "r", Cyclictest: "t"}, Loads: []string{"none", "cpu,alloc:500"}, Tolerance: .1, Problem: true, Duration: time.Second, Priority: 80,
+		Environment: result.Environment{ID: "lab-amd64"},
+		Scenarios:   []Item{{Scenario: "periodic/abs"}, {Scenario: "periodic/abs", Flags: []string{"-i100"}}, {Scenario: "periodic/sleep"}}}
+	parts := p.Parts(2)
+	var names []string
+	run := &result.Run{}
+	add := func(toolchain, group, id string) {
+		run.Measurements = append(run.Measurements, result.Measurement{ID: id, Env: "lab-amd64", Toolchain: toolchain, Group: group})
+	}
+	for i, q := range parts {
+		names = append(names, q.Name())
+		if err := q.Check(); err != nil {
+			t.Error(err)
+		}
+		if q.In(run) {
+			t.Errorf("%s: done before it began", q.Name())
+		}
+		for _, tc := range []string{"stock", "rtgo"} {
+			for _, it := range q.Scenarios {
+				add(tc, "periodic", "lab-amd64/"+tc+"/"+strings.TrimSpace(it.Scenario+" "+strings.Join(it.Flags, " "))+"/"+[]string{"none", "cpu+alloc:500"}[i/2])
+			}
+			if q.Problem {
+				add(tc, "problem", tc+" problem")
+			}
+			if q.In(run) != (tc == "rtgo") {
+				t.Errorf("%s: done %t with %s", q.Name(), q.In(run), tc)
+			}
+		}
+	}
+	want := []string{"load none", "load none, part 2", "load cpu,alloc:500", "load cpu,alloc:500, part 2", "problem set"}
+	if !slices.Equal(names, want) {
+		t.Errorf("parts %q", names)
+	}
+	if parts[0].Tolerance == 0 || parts[1].Tolerance != 0 || parts[2].Tolerance == 0 {
+		t.Error("what is measured twice is not the first part of each load")
 	}
 }
 

@@ -40,7 +40,11 @@ func TestScenarios(t *testing.T) {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "r.json")
-			out, err := exec.Command(exe, "-D200ms", "--scenario", s, "--result", file).CombinedOutput()
+			args := []string{"-D200ms", "--scenario", s, "--result", file}
+			if s == "poll" {
+				args = append(args, "--conns=50")
+			}
+			out, err := exec.Command(exe, args...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}

@@ -173,9 +173,13 @@ var elsewhere = map[string]string{
 	"-c": "the clock is always CLOCK_MONOTONIC", "--clock": "the clock is always CLOCK_MONOTONIC",
 }
 
-// Parse reads args, which do not include the program's name.
+// Parse reads args, which do not include the program's name. A lone -h asks
+// for help, as everywhere; with a value it is cyclictest's histogram.
 func Parse(args []string) (*Options, error) {
 	o := &Options{Distance: -1, Scenario: "periodic/abs", Watchdog: 10 * time.Second}
+	if len(args) == 1 && args[0] == "-h" {
+		args = []string{"--help"}
+	}
 	for i := 0; i < len(args); {
 		s := args[i]
 		i++
@@ -185,7 +189,7 @@ func Parse(args []string) (*Options, error) {
 				return fmt.Errorf("%s takes no value", name)
 			case p.arg == required && !has:
 				if i == len(args) {
-					return fmt.Errorf("%s needs a value", name)
+					return fmt.Errorf("%s needs a value; rtlatency --help shows the flags", name)
 				}
 				attached = args[i]
 				i++
@@ -345,7 +349,7 @@ flags that mean what they mean in cyclictest:
   -b USEC     --breaktrace   stop when a latency exceeds USEC; exit code 2
   -d USEC     --distance     difference between the tasks' intervals (default 500, 0 with -h or -S)
   -D TIME     --duration     length of the run: seconds, or with m, h, d, ms
-  -h USEC     --histogram    print a histogram of USEC microseconds after the run
+  -h USEC     --histogram    print a histogram of USEC microseconds after the run (-h alone is --help)
   -H USEC     --histofall    the same with a column for all tasks together
               --histfile F   write the histogram to F
   -i USEC     --interval     interval of the first task (default: the scenario's, mostly 1000)

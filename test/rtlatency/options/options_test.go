@@ -40,6 +40,8 @@ func TestParse(t *testing.T) {
 		{"-H100", func(o *Options) { o.Histogram, o.HistAll, o.Distance = 100, true, 0 }},
 		{"--policy=rr -t4", func(o *Options) { o.Policy, o.Threads, o.Priority = "rr", 4, 5 }},
 		{"--policy=OTHER", func(o *Options) {}},
+		{"-h", func(o *Options) { o.Help = true }},
+		{"-h 100 -q", func(o *Options) { o.Histogram, o.Quiet, o.Distance = 100, true, 0 }},
 		{"--default-system", func(o *Options) { o.Latency = -1 }},
 		{"--load alloc,cpu:3 --scenario=handover/chan --result x.json", func(o *Options) {
 			o.Load, o.Scenario, o.Result = "alloc,cpu:3", "handover/chan", "x.json"
@@ -61,6 +63,7 @@ func TestParseErrors(t *testing.T) {
 		"--bogus":             "no flag --bogus; rtlatency --help",
 		"-Z":                  "no flag -Z",
 		"-p":                  "-p needs a value",
+		"-q -h":               "-h needs a value; rtlatency --help",
 		"-p100":               `"100" is not a number from 0 to 99`,
 		"-i 0":                "-i: \"0\" is not a number of at least 1",
 		"-q=1":                "no flag -=",

@@ -62,13 +62,20 @@ func (r *Recorder) Begin(now int64) { r.start = now }
 // Keep makes r remember its latest n samples for [Recorder.Values].
 func (r *Recorder) Keep(n int) { r.values = make([]int64, n) }
 
+// Missed returns how many later releases have passed when a task runs lat
+// nanoseconds after its own.
+func (r *Recorder) Missed(lat int64) uint64 {
+	if r.Period <= 0 || lat <= 0 {
+		return 0
+	}
+	return uint64(lat / r.Period)
+}
+
 // Record takes one sample: the task ran lat nanoseconds after its release,
 // at CLOCK_MONOTONIC now. It returns the number of later releases that had
 // passed by then, which the caller must skip.
 func (r *Recorder) Record(lat, now int64) (missed uint64) {
-	if r.Period > 0 && lat > 0 {
-		missed = uint64(lat / r.Period)
-	}
+	missed = r.Missed(lat)
 	r.RecordMissed(lat, now, missed)
 	return missed
 }

@@ -173,13 +173,13 @@ func Facts(e *result.Environment) []Fact {
 		add(toolchainLabel(t.Name), v)
 	}
 	add("Boot", e.Boot)
-	if r := e.Repeatability; r != nil {
+	for _, r := range e.Repeatability {
 		verdict := "within"
 		if !r.OK {
 			verdict = "NOT within"
 		}
-		add("Repeatability", fmt.Sprintf("%s run twice: p50 differs by %.1f %%, max by %.1f %%, %s the tolerance of %.0f %%",
-			r.Scenario, 100*r.P50, 100*r.Max, verdict, 100*r.Tolerance))
+		add("Repeatability", fmt.Sprintf("%s, %s, load %s, twice: p50 differs by %.1f %%, p99 by %.1f %%, max by %.1f %%: %s the tolerance of %.0f %%",
+			toolchainLabel(r.Toolchain), r.Scenario, r.Load, 100*r.P50, 100*r.P99, 100*r.Max, verdict, 100*r.Tolerance))
 	}
 	return f
 }

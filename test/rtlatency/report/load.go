@@ -147,9 +147,7 @@ func complete(e, o *result.Environment) {
 	if e.RTRuntimeUS == 0 {
 		e.RTRuntimeUS = o.RTRuntimeUS
 	}
-	if e.Repeatability == nil {
-		e.Repeatability = o.Repeatability
-	}
+	e.Repeatability = append(e.Repeatability, o.Repeatability...)
 	for _, t := range o.Toolchains {
 		if !slices.Contains(e.Toolchains, t) {
 			e.Toolchains = append(e.Toolchains, t)

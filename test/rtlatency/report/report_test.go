@@ -83,8 +83,10 @@ func sample() *result.Run {
 		Environments: []result.Environment{
 			{ID: "lab-amd64", Machine: "lab", Simulated: true, Emulator: "QEMU 7.2", Arch: "amd64", CPUsOnline: 1, MemoryBytes: 2 << 30,
 				Kernel: "6.1.0-rt-amd64", Realtime: true, RTRuntimeUS: -1, Virtualization: "hypervisor",
-				Toolchains:    []result.Toolchain{{Name: result.Stock, Version: "go1.26.8"}, {Name: result.RTGo, Version: "go1.26.8-rtgo1", PatchSet: "abc"}},
-				Repeatability: &result.Repeatability{Scenario: "cyclictest", Tolerance: .1, P50: .01, Max: .05, OK: true}},
+				Toolchains: []result.Toolchain{{Name: result.Stock, Version: "go1.26.8"}, {Name: result.RTGo, Version: "go1.26.8-rtgo1", PatchSet: "abc"}},
+				Repeatability: []result.Repeatability{
+					{Toolchain: result.C, Scenario: "cyclictest", Load: "none", Tolerance: .1, P50: .01, Max: .05, OK: true},
+					{Toolchain: result.RTGo, Scenario: "periodic/abs", Load: "alloc+cpu", Tolerance: .1, P99: .02, Max: .25}}},
 			{ID: "host", Machine: "host", Arch: "amd64", CPUsOnline: 2, Kernel: "6.12.0", RTRuntimeUS: 950000, Virtualization: "hypervisor"},
 		},
 		Aborts: []string{"handover/chan: not run | no time left"},

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,8 +68,8 @@ type Environment struct {
 	Virtualization string      `json:"virtualization,omitempty"`
 	Toolchains     []Toolchain `json:"toolchains,omitempty"`
 	Boot           string      `json:"boot,omitempty"` // same value = same boot
-	// Repeatability is the outcome of running one scenario twice here.
-	Repeatability *Repeatability `json:"repeatability,omitempty"`
+	// Repeatability tells what running the same twice gave here.
+	Repeatability []Repeatability `json:"repeatability,omitempty"`
 }
 
 // Names of toolchains, Measurement.Toolchain.
@@ -85,13 +86,30 @@ type Toolchain struct {
 	PatchSet string `json:"patch_set,omitempty"`
 }
 
-// Repeatability compares two runs of the same scenario in one boot.
+// Repeatability compares two runs of the same scenario in one boot. Its
+// differences are relative; those of a microsecond or less count as none.
 type Repeatability struct {
+	Toolchain string  `json:"toolchain"`
 	Scenario  string  `json:"scenario"`
-	Tolerance float64 `json:"tolerance"` // allowed relative difference
-	P50       float64 `json:"p50"`       // relative difference found
+	Load      string  `json:"load"`
+	Tolerance float64 `json:"tolerance"` // allowed
+	P50       float64 `json:"p50"`       // found
+	P99       float64 `json:"p99"`
 	Max       float64 `json:"max"`
 	OK        bool    `json:"ok"`
+}
+
+// Repeat compares the statistics of two runs.
+func Repeat(a, b *Stats, tolerance float64) Repeatability {
+	rel := func(x, y int64) float64 {
+		if d := x - y; d >= -1000 && d <= 1000 {
+			return 0
+		}
+		return math.Abs(float64(x-y)) / float64(max(x, y))
+	}
+	r := Repeatability{Tolerance: tolerance, P50: rel(a.P50NS, b.P50NS), P99: rel(a.P99NS, b.P99NS), Max: rel(a.MaxNS, b.MaxNS)}
+	r.OK = a.Cycles > 0 && b.Cycles > 0 && max(r.P50, r.P99, r.Max) <= tolerance
+	return r
 }
 
 // Outcomes of a measurement.
@@ -147,7 +165,8 @@ type Measurement struct {
 	// Total is all threads taken together; absent for one thread.
 	Total *Stats `json:"total,omitempty"`
 	// OutsideSTW has the statistics of the samples in whose waiting time no
-	// stop-the-world fell, where the program could tell.
+	// stop-the-world and no other round of safepoints fell, of what [All]
+	// or the first thread counts. Only rtgo's runtime tells.
 	OutsideSTW *Stats `json:"outside_stw,omitempty"`
 
 	Runtime *GoRuntime `json:"go_runtime,omitempty"`
@@ -355,8 +374,10 @@ func (s *Stats) check() error {
 // that r has already must be the same machine.
 func (r *Run) Add(o *Run) {
 	for _, e := range o.Environments {
-		if r.Env(&Measurement{Env: e.ID}) == nil {
+		if have := r.Env(&Measurement{Env: e.ID}); have == nil {
 			r.Environments = append(r.Environments, e)
+		} else {
+			have.Repeatability = append(have.Repeatability, e.Repeatability...)
 		}
 	}
 	r.Measurements = append(r.Measurements, o.Measurements...)

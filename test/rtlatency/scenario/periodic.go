@@ -148,8 +148,7 @@ func (t *Task) ticker() {
 		if by := t.run.base.Nano(sent); by > next {
 			missed = (by - next) / t.Period
 		}
-		t.Rec.RecordMissed(now-next, now, uint64(missed))
-		t.judge(now - next)
+		t.record(now-next, now, uint64(missed))
 		next += t.Period * (1 + missed)
 	}
 }

@@ -98,6 +98,13 @@ type Task struct {
 	Rec      *record.Recorder
 	TID      atomic.Int64
 
+	// Calm has those samples of Rec in whose waiting time no stop-the-world
+	// was under way, nor another call of all Ps to a safepoint. It is nil
+	// where the runtime does not tell: under stock Go, and for tasks that are
+	// not real-time.
+	Calm  *record.Recorder
+	stops [2]uint64 // stops begun by the last sample but one, and by the last
+
 	unpaced bool  // has no releases, so none can be missed
 	of      *Task // the task of which these are more figures
 	run     *Run
@@ -212,6 +219,9 @@ func (r *Run) Start() error {
 		if t.f == nil {
 			continue
 		}
+		if t.Priority > 0 && rt.Supported() {
+			t.Calm = record.New(r.Limit, t.Rec.Period)
+		}
 		body := func() {
 			defer r.wg.Done()
 			t.TID.Store(int64(gettid()))
@@ -251,8 +261,13 @@ func (r *Run) Start() error {
 		}
 	}
 	r.begin = clock.Now()
+	stops := rt.ReadRuntimeStats().Stops
 	for _, t := range r.Tasks {
 		t.Rec.Begin(r.begin)
+		if t.Calm != nil {
+			t.Calm.Begin(r.begin)
+			t.stops = [2]uint64{stops, stops}
+		}
 	}
 	if r.Duration > 0 {
 		r.end = r.begin + int64(r.Duration)
@@ -301,12 +316,23 @@ func (t *Task) over(next int64) bool {
 // sample records that t ran at now, lat nanoseconds late, and returns the
 // releases missed meanwhile.
 func (t *Task) sample(lat, now int64) uint64 {
-	missed := t.Rec.Record(lat, now)
-	t.judge(lat)
+	missed := t.Rec.Missed(lat)
+	t.record(lat, now, missed)
 	return missed
 }
 
-func (t *Task) judge(lat int64) {
+// record is sample for a task that knows how many releases it missed.
+func (t *Task) record(lat, now int64, missed uint64) {
+	t.Rec.RecordMissed(lat, now, missed)
+	if t.Calm != nil {
+		// One that began before the last sample may have gone on into this
+		// wait, so there must have been none since the sample before that.
+		n := rt.ReadRuntimeStats().Stops
+		if n == t.stops[0] {
+			t.Calm.RecordMissed(lat, now, missed)
+		}
+		t.stops = [2]uint64{t.stops[1], n}
+	}
 	if th := t.run.Threshold; th > 0 && lat > int64(th) {
 		t.run.tripped.CompareAndSwap(nil, t)
 		t.run.stopped.Store(true)

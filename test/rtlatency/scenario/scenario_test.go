@@ -8,7 +8,10 @@ package scenario
 
 import (
 	"errors"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -189,5 +192,51 @@ func TestStatsAreConsistent(t *testing.T) {
 	}}}
 	if err := run.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Samples in whose waiting time a stop-the-world fell are told from others,
+// where the runtime tells: by rtgo's, and for real-time tasks.
+func TestOutsideStops(t *testing.T) {
+	s, err := Lookup("periodic/abs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	measure := func(stops bool) (all, calm uint64) {
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		if stops {
+			wg.Go(func() {
+				var m runtime.MemStats
+				for {
+					select {
+					case <-done:
+						return
+					case <-time.After(20 * time.Millisecond):
+						runtime.ReadMemStats(&m)
+					}
+				}
+			})
+		}
+		r := run(t, s, Config{Duration: 400 * time.Millisecond, Period: 2 * time.Millisecond, Realtime: true, Policy: rt.FIFO, Priority: 40})
+		close(done)
+		wg.Wait()
+		task := r.Tasks[0]
+		if rt.Supported() != (task.Calm != nil) {
+			t.Fatalf("supported %t, but recorder %v", rt.Supported(), task.Calm)
+		}
+		if task.Calm == nil {
+			t.Skip("the runtime does not tell")
+		}
+		return task.Rec.Live().Cycles, task.Calm.Live().Cycles
+	}
+	debug.SetGCPercent(-1) // no stop that is not asked for
+	defer debug.SetGCPercent(100)
+	if all, calm := measure(false); calm != all {
+		t.Errorf("without stops %d of %d samples are outside stops", calm, all)
+	}
+	// Each stop touches two samples; at most 20 stops fit.
+	if all, calm := measure(true); calm >= all || calm+60 < all {
+		t.Errorf("with 20 stops %d of %d samples are outside stops", calm, all)
 	}
 }

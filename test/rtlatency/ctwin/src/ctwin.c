@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -106,7 +107,7 @@ typedef struct task {
 // The command line.
 static i64 period = 0, duration = 0, threshold = 0;
 static u64 loops = 0;
-static int priority = 0, policy = SCHED_OTHER, ntasks = 1, limit = 1000, mlock_all = 0, conns = 0, quiet = 0;
+static int priority = 0, policy = SCHED_OTHER, ntasks = 1, limit = 1000, mlock_all = 0, conns = 0, quiet = 0, spread = 0;
 static const char *scenario = "periodic", *result = NULL;
 
 static task *tasks[64];
@@ -601,6 +602,56 @@ static void poll_deadline(task *t) {
 	stopped = 1;
 }
 
+// The sockets beside it: one ordinary thread answers what comes to them, by
+// epoll, another sends requests to one after the other.
+enum { REQUESTS_PER_SECOND = 5000 };
+static int answer_epoll, request_fd;
+static struct sockaddr_in *answer_addrs;
+
+static void answers(task *t) {
+	struct epoll_event ev[64];
+	while (!stopped)
+		for (int n = epoll_wait(answer_epoll, ev, 64, 100); n > 0; n--) {
+			char b[MESSAGE];
+			struct sockaddr_in from;
+			socklen_t len = sizeof from;
+			int fd = ev[n - 1].data.fd;
+			ssize_t k = recvfrom(fd, b, sizeof b, MSG_DONTWAIT, (void *)&from, &len);
+			if (k > 0)
+				sendto(fd, b, k, 0, (void *)&from, len);
+		}
+}
+
+static void requests(task *t) {
+	char b[MESSAGE] = {0};
+	uint32_t x = 1;
+	for (i64 sent = 0; !stopped;) {
+		usleep(200);
+		for (i64 due = (now_ns() - begin) * REQUESTS_PER_SECOND / 1000000000; sent < due && !stopped; sent++) {
+			x = x * 1664525 + 1013904223;
+			if (sendto(request_fd, b, sizeof b, 0, (void *)&answer_addrs[x % conns], sizeof *answer_addrs) < 0)
+				die("request: %s", strerror(errno));
+		}
+		while (recv(request_fd, b, sizeof b, MSG_DONTWAIT) > 0)
+			;
+	}
+}
+
+static void open_answers(void) {
+	struct sockaddr_in a;
+	want_files(conns + 100);
+	answer_addrs = xcalloc(conns, sizeof *answer_addrs);
+	if ((answer_epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
+		die("epoll_create1: %s", strerror(errno));
+	for (int i = 0; i < conns; i++) {
+		struct epoll_event ev = {.events = EPOLLIN};
+		ev.data.fd = bound(SOCK_DGRAM, &answer_addrs[i]);
+		if (epoll_ctl(answer_epoll, EPOLL_CTL_ADD, ev.data.fd, &ev))
+			die("epoll_ctl: %s", strerror(errno));
+	}
+	request_fd = bound(SOCK_DGRAM, &a);
+}
+
 // Scenarios.
 
 static void setup(void) {
@@ -613,7 +664,7 @@ static void setup(void) {
 		die("scenario %s has one task", s);
 	if (!strcmp(s, "periodic")) {
 		for (int i = 0; i < ntasks; i++)
-			add("periodic", priority, period, periodic);
+			add("periodic", spread ? below(i) : priority, period, periodic);
 	} else if (!strcmp(s, "sleep")) {
 		for (int i = 0; i < ntasks; i++)
 			add("sleep", 0, period, relative_sleep)->unpaced = 1;
@@ -695,8 +746,14 @@ static void setup(void) {
 			add("clients", 0, 0, other_client);
 		}
 	} else if (!strcmp(s, "poll")) {
+		if (!conns)
+			conns = 10000;
+		open_answers();
 		quiet_fd = bound(SOCK_DGRAM, &a);
 		add("deadline", priority, period, poll_deadline);
+		measured = 1;
+		add("answers", 0, 0, answers);
+		add("requests", 0, 0, requests);
 	} else {
 		die("no scenario %s", s);
 	}
@@ -814,7 +871,7 @@ int main(int argc, char **argv) {
 	static struct option longs[] = {
 		{"scenario", 1, 0, 1}, {"result", 1, 0, 2}, {"conns", 1, 0, 3}, {"policy", 1, 0, 4}, {"priority", 1, 0, 'p'},
 		{"interval", 1, 0, 'i'}, {"loops", 1, 0, 'l'}, {"duration", 1, 0, 'D'}, {"threads", 1, 0, 't'}, {"mlockall", 0, 0, 'm'},
-		{"quiet", 0, 0, 'q'}, {"breaktrace", 1, 0, 'b'}, {"histogram", 1, 0, 'h'}, {"help", 0, 0, 5}, {0}};
+		{"quiet", 0, 0, 'q'}, {"breaktrace", 1, 0, 'b'}, {"histogram", 1, 0, 'h'}, {"help", 0, 0, 5}, {"priospread", 0, 0, 6}, {0}};
 	int explicit_policy = 0;
 	for (int c; (c = getopt_long(argc, argv, "p:i:l:D:t:mqb:h:", longs, NULL)) != -1;)
 		switch (c) {
@@ -834,9 +891,10 @@ int main(int argc, char **argv) {
 			explicit_policy = 1;
 			policy = !strcmp(optarg, "fifo") ? SCHED_FIFO : !strcmp(optarg, "rr") ? SCHED_RR : SCHED_OTHER;
 			break;
+		case 6: spread = 1; break;
 		case 5:
 			printf("usage: ctwin [-p PRIO] [-i USEC] [-D TIME] [-l LOOPS] [-t NUM] [-m] [-b USEC] [-h USEC]\n"
-			       "             [--scenario NAME] [--policy fifo|rr|other] [--conns N] [--result FILE]\n"
+			       "             [--scenario NAME] [--policy fifo|rr|other] [--priospread] [--conns N] [--result FILE]\n"
 			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-busy sem-to-ordinary cond cond-rt pingpong\n"
 			       "           mutex pimutex inversion-mutex inversion-pimutex udp tcp poll\n"
 			       "exit codes: 0 measured, 1 error, 2 a latency exceeded -b\n"
