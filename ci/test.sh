@@ -39,7 +39,7 @@ steps=(
 	"published|20|an unpatched build is what upstream published, bit for bit"
 	"build|20|./build.sh: verified upstream to out/go"
 	"swap|15|out/go in the place of the installed Go"
-	"rt|10|the rt module under out/go"
+	"rt|10|the rt module and the latency suite under out/go"
 	"stress|5|random use of real-time goroutines, also with the collector's checks"
 	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
 	"release|15|release archives of both platforms, verified and used; cross-compiled as published"
@@ -147,7 +147,8 @@ step_swap() {
 }
 
 step_rt() {
-	(cd rt && PATH="$PWD/../out/go/bin:$PATH" go test -count=1 ./...)
+	(cd rt && PATH="$PWD/../out/go/bin:$PATH" go test -count=1 ./...) &&
+		out/go/bin/go test -count=1 ./test/rtlatency ./test/rtlatency/scenario
 }
 
 step_stress() {

@@ -337,7 +337,7 @@ func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string,
 	if limit == 0 {
 		limit = 10*time.Minute + 5*time.Duration(p.Jobs())*p.Duration
 	}
-	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, timeout: limit, hang: 5 * time.Minute}
+	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, timeout: limit, bootTime: lab.DefaultLimits.Boot, hang: 5 * time.Minute}
 	job, err := s.job(ctx, store, lab.Arch(machine))
 	if err != nil {
 		return nil, err

@@ -112,7 +112,7 @@ type labSetup struct {
 	arch, kernel, clock, append_, logFile, jsonFile string
 	cpus, mem, seed                                 int
 	throttling, anyKernel, verbose, noInstall       bool
-	timeout, hang                                   time.Duration
+	timeout, hang, bootTime                         time.Duration
 	files, gets, env, allow                         stringList
 }
 
@@ -127,6 +127,7 @@ func (s *labSetup) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.append_, "append", "", "more `words` for the kernel's command line")
 	fs.BoolVar(&s.throttling, "throttling", false, "leave RT throttling on (950 ms of each second); it is off otherwise")
 	fs.DurationVar(&s.timeout, "timeout", 10*time.Minute, "time limit of the whole boot, in the host's time; 0 is none")
+	bootFlag(fs, &s.bootTime)
 	fs.DurationVar(&s.hang, "hang", 90*time.Second, "without a sign of life for so long the guest hangs; in the host's time")
 	fs.StringVar(&s.logFile, "console", "", "write the guest's console to `file`")
 	fs.StringVar(&s.jsonFile, "json", "", "write the result as JSON to `file`")
@@ -136,6 +137,10 @@ func (s *labSetup) register(fs *flag.FlagSet) {
 	fs.Var(&s.allow, "allow", "`outcome` of kernel messages to tolerate: rt-throttling, rcu-stall or out-of-memory; may be repeated")
 	fs.BoolVar(&s.verbose, "v", false, "show the guest's console on standard error")
 	fs.BoolVar(&s.noInstall, "no-install", false, "do not install QEMU if it is missing")
+}
+
+func bootFlag(fs *flag.FlagSet, d *time.Duration) {
+	fs.DurationVar(d, "boot", lab.DefaultLimits.Boot, "time limit until the guest's init reports, in the host's time; five times as much with bochs")
 }
 
 // labStore returns the store: that of the repository around the current
@@ -172,12 +177,11 @@ func (s *labSetup) job(ctx context.Context, store *lab.Store, arch lab.Arch) (*l
 	j := &lab.Job{
 		Machine: lab.Machine{Arch: arch, Clock: lab.Clock(s.clock), CPUs: s.cpus, MemoryMB: s.mem, Kernel: s.kernel, Append: s.append_, Seed: s.seed},
 		Plan:    wire.Plan{RTRuntimeUS: -1, Realtime: !s.anyKernel, HeartbeatSeconds: 5},
-		Limits:  lab.DefaultLimits,
+		Limits:  lab.Limits{Boot: s.bootTime, Hang: s.hang, Total: s.timeout},
 	}
 	if s.throttling {
 		j.Plan.RTRuntimeUS = 950000
 	}
-	j.Limits.Hang, j.Limits.Total = s.hang, s.timeout
 	if s.timeout == 0 {
 		j.Limits.Total = 1 << 62
 	}

@@ -33,7 +33,7 @@ var patterns = []struct {
 	{RTThrottling, regexp.MustCompile(`sched: RT throttling activated`)},
 	{Hang, regexp.MustCompile(`watchdog: (BUG: soft lockup|Watchdog detected hard LOCKUP)|NMI watchdog: `)},
 	{GuestPanic, regexp.MustCompile(`(^|: )(Oops|Internal error|BUG): |kernel BUG at |Unable to handle kernel |general protection fault.*(?:SMP|PREEMPT)`)},
-	{"", regexp.MustCompile(`invoked oom-killer:|INFO: task .* blocked for more than|sched: DL replenish lagged|WARNING: CPU: |clocksource: timekeeping watchdog|perf: interrupt took too long`)},
+	{"", regexp.MustCompile(`invoked oom-killer:|INFO: task .* blocked for more than|sched: DL replenish lagged|WARNING: CPU: |irq \d+: nobody cared|clocksource: timekeeping watchdog|perf: interrupt took too long`)},
 }
 
 var (

@@ -106,6 +106,7 @@ func TestConsoleLines(t *testing.T) {
 		{"[    5.0] BUG: scheduling while atomic: sh/97/0x00000002", "guest-panic"},
 		{"[  245.1] INFO: task kworker/0:1:12 blocked for more than 120 seconds.", "note"},
 		{"[    5.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:3100 set_task_cpu+0x1", "note"},
+		{"[    8.1] irq 3: nobody cared (try booting with the \"irqpoll\" option)", "note"},
 		{"[    0.0] Linux version 6.1.0-56-rt-amd64", "nothing"},
 		{"[    0.0] rcu: \tRCU priority boosting: priority 1 delay 500 ms.", "nothing"},
 		{"Kernel panic - not syncing: printed by a program", "nothing"},
