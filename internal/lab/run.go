@@ -29,7 +29,7 @@ type Limits struct {
 }
 
 // DefaultLimits suit a busy two-core host.
-var DefaultLimits = Limits{Boot: 2 * time.Minute, Hang: 90 * time.Second, Total: 10 * time.Minute}
+var DefaultLimits = Limits{Boot: 5 * time.Minute, Hang: 90 * time.Second, Total: 10 * time.Minute}
 
 // A Job is one boot: a machine, what its initramfs holds, and the plan.
 type Job struct {

@@ -74,7 +74,8 @@ type smokeTest struct {
 	checks []Check
 }
 
-var smokeLimits = Limits{Boot: 2 * time.Minute, Hang: time.Minute, Total: 3 * time.Minute}
+// smokeLimits are far away: a busy host must not fail the test.
+var smokeLimits = Limits{Boot: 10 * time.Minute, Hang: 4 * time.Minute, Total: 15 * time.Minute}
 
 func (t *smokeTest) check(name string, ok bool, format string, args ...any) {
 	c := Check{t.arch, name, ok, fmt.Sprintf(format, args...)}
@@ -150,7 +151,7 @@ func (t *smokeTest) programs() error {
 
 // files: a large file comes back whole.
 func (t *smokeTest) files() error {
-	const size = 1 << 20
+	const size = 512 << 10
 	r, err := t.boot(t.job(wire.Step{Name: "make", Argv: []string{"sh", "-c", fmt.Sprintf("head -c %d /dev/urandom >/tmp/f; sha256sum </tmp/f", size)}, Get: []string{"/tmp/f"}}), nil)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (t *smokeTest) files() error {
 		sum, _, _ = strings.Cut(string(st.Stdout), " ")
 	}
 	b := r.Files["/tmp/f"]
-	t.check("file of 1 MB", r.Outcome == OK && len(b) == size && fmt.Sprintf("%x", sha256.Sum256(b)) == sum, "%s %s, %d bytes in %.1f s", r.Outcome, r.Reason, len(b), r.Seconds)
+	t.check("file of 512 KB", r.Outcome == OK && len(b) == size && fmt.Sprintf("%x", sha256.Sum256(b)) == sum, "%s %s, %d bytes in %.1f s", r.Outcome, r.Reason, len(b), r.Seconds)
 	return nil
 }
 
@@ -241,7 +242,7 @@ func (t *smokeTest) outcomes() error {
 		{RTThrottling, func(j *Job) { j.Plan.RTRuntimeUS = 950000 }, []wire.Step{sh("first", "echo kept"), loop(50, 600)}},
 		{RCUStall, func(j *Job) { j.Machine.Append = "rcupdate.rcu_cpu_stall_timeout=3" }, []wire.Step{sh("first", "echo kept"), loop(80, 1200)}},
 		// With throttling off a real-time loop leaves nothing for anything else.
-		{Hang, func(j *Job) { j.Limits.Hang = 15 * time.Second }, []wire.Step{sh("first", "echo kept"),
+		{Hang, func(j *Job) { j.Limits.Hang = 20 * time.Second }, []wire.Step{sh("first", "echo kept"),
 			{Name: "hog", Argv: []string{"chrt", "-f", "80", "sh", "-c", "while :; do :; done"}}}},
 		{Timeout, nil, []wire.Step{sh("first", "echo kept"), sleeper}},
 	} {

@@ -326,7 +326,11 @@ func rowsOf(m *result.Measurement, quantity string) []*Row {
 	}
 	r.set(s)
 	rows := []*Row{r}
-	if m.OutsideSTW != nil && quantity == "" {
+	if o := m.OutsideSTW; o == nil || s == nil || quantity != "" && quantity != m.Threads[0].Name {
+		return rows
+	} else if o.Cycles == s.Cycles {
+		r.Note = cmp.Or(r.Note, "no stop-the-world fell into it")
+	} else {
 		o := *r
 		o.Kind, o.Note = m.Toolchain, "samples in whose waiting time no stop-the-world fell"
 		if m.Toolchain == result.RTGo {
