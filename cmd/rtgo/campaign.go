@@ -325,8 +325,7 @@ func (c *campaigner) machine(name string, p *campaign.Plan) (func(context.Contex
 	}, nil
 }
 
-// Paths in the guest. The result is compressed because it comes back over
-// a serial line.
+// Paths in the guest.
 const (
 	guestPlan   = "/campaign/plan.json"
 	guestResult = "/campaign/result.json.gz"
@@ -367,25 +366,27 @@ func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string,
 	job.Image.AddDir("/campaign")
 	job.Plan.Steps = append(job.Plan.Steps, wire.Step{
 		Name: "campaign",
-		Argv: []string{runner, "campaign", "-plan", guestPlan, "-o", guestResult},
-		Get:  []string{guestResult},
+		Argv: []string{runner, "campaign", "-plan", guestPlan, "-o", guestResult, "-stream"},
 	})
+	// What was measured before a machine dies is kept.
+	stream := &campaign.Stream{Text: os.Stdout}
 	job.OnOutput = func(_ string, fd int, data []byte) {
 		if fd == 2 {
 			os.Stderr.Write(data)
 		} else {
-			os.Stdout.Write(data)
+			stream.Write(data)
 		}
 	}
 	res, err := s.boot(ctx, store, job)
 	if err != nil {
 		return nil, err
 	}
-	var run *result.Run
-	if b, ok := res.Files[guestResult]; ok {
-		if run, err = result.Read(bytes.NewReader(b)); err != nil {
-			return nil, err
-		}
+	run := stream.Run
+	if run != nil {
+		err = errors.Join(stream.Err, run.Check())
+	}
+	if err != nil {
+		return nil, err
 	}
 	if res.Outcome != lab.OK {
 		if res.Diagnosis != "" {

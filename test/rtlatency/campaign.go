@@ -72,6 +72,7 @@ func runCampaign(args []string) error {
 	fs.StringVar(&p.Programs.CTwin, "ctwin", "", "the C twin")
 	fs.StringVar(&p.Programs.Cyclictest, "cyclictest", "", "cyclictest (default: from PATH)")
 	out := fs.String("o", "rtlatency.json", "write the results to `file`")
+	stream := fs.Bool("stream", false, "also write each result to standard output, for rtgo campaign")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -104,8 +105,19 @@ func runCampaign(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run, err := campaign.Run(ctx, p, os.Stdout, func(r *result.Run) error { return r.WriteFile(*out) })
+	streamer := campaign.Streamer{W: os.Stdout}
+	run, err := campaign.Run(ctx, p, os.Stdout, func(r *result.Run) error {
+		if *stream {
+			if err := streamer.Save(r); err != nil {
+				return err
+			}
+		}
+		return r.WriteFile(*out)
+	})
 	if run != nil {
+		if *stream { // its end, and what ended early
+			err = errors.Join(err, streamer.Save(run))
+		}
 		run.Command = os.Args
 		err = errors.Join(err, run.WriteFile(*out))
 		fmt.Printf("%d measurements in %s\n", len(run.Measurements), *out)

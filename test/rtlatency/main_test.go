@@ -13,11 +13,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"rtgo.dev/rtgo/test/rtlatency/campaign"
 	"rtgo.dev/rtgo/test/rtlatency/cyclictest"
 	"rtgo.dev/rtgo/test/rtlatency/result"
+	"rtgo.dev/rtgo/test/rtlatency/victim"
 )
 
 func TestMain(m *testing.M) {
@@ -152,6 +155,20 @@ func TestLoadOnly(t *testing.T) {
 	}
 }
 
+// What a campaign asks for is what there is, in the same order.
+func TestProblems(t *testing.T) {
+	var names []string
+	for _, c := range problemCases {
+		names = append(names, c.name)
+	}
+	for _, k := range victim.Kinds {
+		names = append(names, k.Name)
+	}
+	if !slices.Equal(names, campaign.Problems) {
+		t.Errorf("causes %q, campaigns run %q", names, campaign.Problems)
+	}
+}
+
 func TestCampaign(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.json")
 	exe, err := os.Executable()
@@ -160,7 +177,7 @@ func TestCampaign(t *testing.T) {
 	}
 	t.Setenv("RTLATENCY_TEST_MAIN", "1")
 	out, code := rtlatency(t, "campaign", "-scenario", "periodic/abs,periodic/abs -i5000", "-load", "none", "-load", "cpu:1",
-		"-D", "200ms", "-p", "1", "-m=false", "-stock", exe, "-rtgo", exe, "-bound", "100ns", "-o", file)
+		"-D", "200ms", "-p", "1", "-m=false", "-stock", exe, "-rtgo", exe, "-bound", "100ns", "-o", file, "-stream")
 	if strings.Contains(out, "RLIMIT_RTPRIO") || strings.Contains(out, "operation not permitted") {
 		t.Skip("no real-time priorities here")
 	}
@@ -188,6 +205,13 @@ func TestCampaign(t *testing.T) {
 	if go1 != 8 {
 		b, _ := json.Marshal(r.Measurements)
 		t.Errorf("%d measurements by rtlatency, want 8: %s", go1, b)
+	}
+	// The same came over standard output, piece by piece.
+	var stream campaign.Stream
+	stream.Write([]byte(out))
+	if stream.Run == nil || stream.Err != nil || len(stream.Run.Measurements) != len(r.Measurements) || len(stream.Run.Environments) != 1 ||
+		!slices.Equal(stream.Run.Environments[0].Repeatability, r.Environments[0].Repeatability) {
+		t.Errorf("streamed %+v, error %v", stream.Run, stream.Err)
 	}
 	if !strings.Contains(out, "] ") || strings.Contains(out, "%!") {
 		t.Errorf("progress %q", out)

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"rtgo.dev/rtgo/test/rtlatency/campaign"
 	"rtgo.dev/rtgo/test/rtlatency/result"
 	"rtgo.dev/rtgo/test/rtlatency/sysenv"
 	"rtgo.dev/rtgo/test/rtlatency/victim"
@@ -92,13 +93,7 @@ func problem(args []string) error {
 		}
 		return err
 	}
-	var names []string
-	for _, c := range problemCases {
-		names = append(names, c.name)
-	}
-	for _, k := range victim.Kinds {
-		names = append(names, k.Name)
-	}
+	names := campaign.Problems
 	wanted := names
 	if *only != "" {
 		wanted = strings.Split(*only, ",")

@@ -179,14 +179,13 @@ func (p *Plan) In(run *result.Run) bool {
 	have := make(map[string]bool)
 	for i := range run.Measurements {
 		m := &run.Measurements[i]
-		if m.Env == p.Environment.ID && m.Group == "problem" {
-			have[m.Toolchain+" problem"] = true
-		}
-		have[m.ID] = true
+		have[strings.TrimSuffix(m.ID, "/with")] = true
 	}
 	for _, t := range p.goPrograms() {
-		if p.Problem && !have[t.name+" problem"] {
-			return false
+		for _, name := range Problems {
+			if p.Problem && !have[strings.Join([]string{p.Environment.ID, t.name, "problem", name}, "/")] {
+				return false
+			}
 		}
 		for _, l := range p.Loads {
 			for _, it := range p.Scenarios {
@@ -283,7 +282,7 @@ func (r *runner) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.p.Problem && r.p.Programs.Stock != "" {
+	if r.p.Problem {
 		return r.problem(ctx)
 	}
 	return nil
@@ -574,29 +573,40 @@ func (r *runner) repeated(toolchain, what string, loads []string, a, b *result.S
 		100*rep.P50, 100*rep.P99, 100*rep.Max, 100*rep.Tolerance)
 }
 
+// Problems are the causes of the problem set, in order; see rtlatency problem.
+var Problems = []string{"handoff", "retake", "time-slice", "own-slice", "gc-worker", "stop-the-world", "assist", "heap-lock",
+	"lock-inversion", "timers", "livelock", "sysmon"}
+
 // problem runs the set that shows the causes, with stock Go and with rtgo.
 func (r *runner) problem(ctx context.Context) error {
 	for _, t := range r.p.goPrograms() {
-		if r.step(t.name+" problem set", "") {
-			continue
-		}
-		file := filepath.Join(r.dir, "p.json")
-		os.Remove(file)
-		cmd := exec.CommandContext(ctx, t.exe, "problem", "-D", r.p.Duration.String(), "-p", fmt.Sprint(r.p.Priority), "-result", file)
-		out, err := cmd.CombinedOutput()
-		run, rerr := result.ReadFile(file)
-		if rerr != nil {
-			r.abort("problem set, %s: %s", t.name, cmp.Or(lastLine(string(out)), fmt.Sprint(err)))
-			continue
-		}
-		fmt.Fprintf(r.progress, "%d measurements\n", len(run.Measurements))
-		for _, m := range run.Measurements {
-			m.Env, m.Toolchain = r.out.Environments[0].ID, t.name
-			m.ID = strings.Join([]string{m.Env, t.name, m.ID}, "/")
-			r.out.Measurements = append(r.out.Measurements, m)
-		}
-		if err := r.saved(r.out); err != nil {
-			return err
+		for _, name := range Problems {
+			if r.step(t.name+" problem/"+name, "") {
+				continue
+			}
+			file := filepath.Join(r.dir, "p.json")
+			os.Remove(file)
+			ctx, cancel := context.WithTimeout(ctx, 6*r.p.Duration+2*time.Minute)
+			cmd := exec.CommandContext(ctx, t.exe, "problem", "-only", name, "-D", r.p.Duration.String(), "-p", fmt.Sprint(r.p.Priority), "-result", file)
+			out, err := cmd.CombinedOutput()
+			cancel()
+			run, rerr := result.ReadFile(file)
+			if rerr != nil {
+				if e := context.Cause(ctx); errors.Is(e, context.Canceled) {
+					return e
+				}
+				r.abort("problem/%s, %s: %s", name, t.name, cmp.Or(lastLine(string(out)), fmt.Sprint(err)))
+				continue
+			}
+			for _, m := range run.Measurements {
+				m.Env, m.Toolchain = r.out.Environments[0].ID, t.name
+				m.ID = strings.Join([]string{m.Env, t.name, m.ID}, "/")
+				r.out.Measurements = append(r.out.Measurements, m)
+			}
+			r.outcome(&r.out.Measurements[len(r.out.Measurements)-1])
+			if err := r.saved(r.out); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

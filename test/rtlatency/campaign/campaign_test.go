@@ -95,8 +95,10 @@ func TestParts(t *testing.T) {
 			for _, it := range q.Scenarios {
 				add(tc, "periodic", "lab-amd64/"+tc+"/"+strings.TrimSpace(it.Scenario+" "+strings.Join(it.Flags, " "))+"/"+[]string{"none", "cpu+alloc:500"}[i/2])
 			}
-			if q.Problem {
-				add(tc, "problem", tc+" problem")
+			for _, name := range Problems {
+				if q.Problem {
+					add(tc, "problem", "lab-amd64/"+tc+"/problem/"+name+"/with")
+				}
 			}
 			if q.In(run) != (tc == "rtgo") {
 				t.Errorf("%s: done %t with %s", q.Name(), q.In(run), tc)
