@@ -33,7 +33,7 @@ steps=(
 	"gofmt|1|Go files are formatted"
 	"vet|5|go vet of every module"
 	"shellcheck|1|shell scripts"
-	"series|5|patch series and overlay: lint, strict apply"
+	"series|8|patch series of every release line: lint, strict apply; the overlay type-checks"
 	"linkname|5|what we bind with go:linkname: same types, allowed, as recorded"
 	"unit|10|go test of every module under the bootstrap Go"
 	"published|20|an unpatched build is what upstream published, bit for bit"
@@ -123,7 +123,12 @@ step_shellcheck() {
 }
 
 step_series() {
-	"$rtgo" lint && "$rtgo" series
+	local line status=0
+	for line in patches/go1.*; do
+		line=${line#patches/}
+		"$rtgo" lint --upstream "$line" && "$rtgo" series --upstream "$line" --types || status=1
+	done
+	return $status
 }
 
 step_linkname() {

@@ -13,6 +13,7 @@ import (
 
 	"rtgo.dev/rtgo/internal/series"
 	"rtgo.dev/rtgo/internal/toolchain"
+	"rtgo.dev/rtgo/internal/typecheck"
 	"rtgo.dev/rtgo/internal/upstream"
 )
 
@@ -50,10 +51,12 @@ Usage: rtgo series [flags]
 Series applies the patches to a verified source tree in a temporary directory
 as a build does: all context must match, white space included. It checks that
 overlay files only add and prints the git hash of the resulting tree, which is
-the same on every machine.
+the same on every machine. With --types it also type-checks the packages that
+the overlay adds to, on each platform, with the experiment rt and without.
 
-Example:
+Examples:
 	rtgo series --upstream go1.26
+	rtgo series --upstream go1.27 --types
 `, runSeries)
 	register("stats", "count the upstream lines that the patches touch", `
 Usage: rtgo stats [flags]
@@ -176,6 +179,7 @@ func runSeries(args []string) int {
 	fs.StringVar(&u.upstream, "upstream", "", "release or line (default: the default line)")
 	fs.StringVar(&u.goroot, "goroot", "", "upstream source tree `dir` (default: found)")
 	fs.StringVar(&u.bootstrap, "bootstrap", "", "GOROOT `dir` of the Go that fetches")
+	types := fs.Bool("types", false, "type-check the overlay")
 	if _, code, ok := parse(fs, args, 0); !ok {
 		return code
 	}
@@ -198,9 +202,26 @@ func runSeries(args []string) int {
 		return fail("series", err)
 	}
 	defer os.RemoveAll(tmp)
-	hash, err := toolchain.PatchedTree(ctx, tree, set, filepath.Join(tmp, "go"), filepath.Join(tmp, "git"))
+	goroot := filepath.Join(tmp, "go")
+	hash, err := toolchain.PatchedTree(ctx, tree, set, goroot, filepath.Join(tmp, "git"))
 	if err != nil {
 		return fail("series", err)
+	}
+	if *types {
+		var files []string
+		for _, f := range set.Overlay {
+			files = append(files, f.Path)
+		}
+		problems, err := typecheck.Overlay(goroot, pin.Version, files)
+		if err != nil {
+			return fail("series", err)
+		}
+		for _, p := range problems {
+			fmt.Println(p)
+		}
+		if n := len(problems); n > 0 {
+			return fail("series", fmt.Errorf("the overlay has %d type errors with %s", n, pin.Version))
+		}
 	}
 	fmt.Printf("%s: %d patches apply, %d overlay files added\npatch set %s\ntree %s\n", pin.Version, len(set.Patches), len(set.Overlay), set.Hash(), hash)
 	return 0

@@ -211,3 +211,16 @@ func (r *Repo) Patches(ctx context.Context) ([]*Patch, error) {
 	}
 	return ps, nil
 }
+
+// Contains reports whether the tree has what a patch does already: the patch
+// would come out again, strictly.
+func (r *Repo) Contains(ctx context.Context, p *Patch) bool {
+	_, err := r.gitInput(ctx, p.Raw, "apply", "--check", "--reverse", "--index", "-")
+	return err == nil
+}
+
+// Blob stores data in the repository and returns git's name of it.
+func (r *Repo) Blob(ctx context.Context, data []byte) (string, error) {
+	out, err := r.gitInput(ctx, data, "hash-object", "-w", "--stdin")
+	return strings.TrimSpace(out), err
+}

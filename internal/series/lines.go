@@ -340,3 +340,71 @@ func Drift(root, from, line string) ([]Problem, error) {
 	}
 	return out, nil
 }
+
+// Carry makes ps the series of the line to, carried over from that of the line
+// from, whose patches are source: patches keep the numbers that they have
+// there, and those that are not needed are noted. What differs is marked as a
+// port of the patch of from, or, within one line, of the default line's patch
+// that it was a port of, or the same as, before. The series of other lines stay
+// as they are.
+func Carry(root, def, from, to string, source, ps []*Patch) error {
+	number := map[*Patch]int{}
+	last := 0
+	ordered := true
+	for _, p := range source {
+		last = max(last, p.Number)
+	}
+	prev := 0
+	for _, p := range ps {
+		number[p] = 0
+		if s := SameSubject(source, p); s != nil {
+			number[p] = s.Number
+		} else {
+			last++
+			number[p] = last
+		}
+		ordered = ordered && number[p] > prev
+		prev = number[p]
+	}
+	lines, err := Lines(root)
+	if err != nil {
+		return err
+	}
+	alone := from == to && len(lines) < 2
+	if !ordered || alone {
+		renumber(ps, nil)
+	} else {
+		for _, p := range ps {
+			p.Name, p.Number = fmt.Sprintf("%04d-%s", number[p], slug(p.Name)), number[p]
+		}
+	}
+	origin := source
+	if from == to && def != to {
+		if origin, err = Load(root, def); err != nil {
+			return err
+		}
+	}
+	for _, p := range ps {
+		s, o := SameSubject(source, p), SameSubject(origin, p)
+		switch {
+		case s == nil || o == nil || p.Fingerprint() == o.Fingerprint():
+		case from != to:
+			p.SetPort(from, o)
+		case def != to && (s.Fingerprint() == o.Fingerprint() || s.PortOf(def, o)):
+			p.SetPort(def, o)
+		}
+	}
+	if _, err := Store(root, to, ps, false); err != nil {
+		return err
+	}
+	if alone {
+		return nil
+	}
+	var without []*Patch
+	for _, s := range source {
+		if SameSubject(ps, s) == nil {
+			without = append(without, s)
+		}
+	}
+	return SetWithout(root, to, without)
+}

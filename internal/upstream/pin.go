@@ -176,3 +176,29 @@ func (p *Pin) LoadManifest() (*Manifest, error) {
 	}
 	return ParseManifest(data)
 }
+
+// Adopt takes over a pin, with its manifest, from another directory. It
+// replaces the pin of the same line. Save writes upstream.json.
+func (p *Pins) Adopt(pin *Pin) error {
+	if pin.root == p.root && p.Lines[pin.Line] == pin {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(pin.root, filepath.FromSlash(pin.Manifest)))
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(p.root, filepath.FromSlash(pin.Manifest))
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, data, 0o666); err != nil {
+		return err
+	}
+	own := *pin
+	own.root = p.root
+	p.Lines[pin.Line] = &own
+	if p.Default == "" {
+		p.Default = pin.Line
+	}
+	return nil
+}

@@ -119,11 +119,7 @@ func Verify(pin *Pin, dir string) (*Tree, error) {
 // read returns the content of a file of the tree if it is the pinned one. A
 // note tells of an accepted difference.
 func (t *Tree) read(f File) (data []byte, note string, err error) {
-	name := f.Path
-	if t.Module {
-		name = moduleName(name)
-	}
-	data, err = os.ReadFile(filepath.Join(t.Dir, filepath.FromSlash(name)))
+	data, err = os.ReadFile(t.Path(f.Path))
 	if err != nil {
 		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 			err = pe.Err
@@ -268,4 +264,12 @@ func makeManifest(dirs ...string) (*Manifest, error) {
 	slices.SortFunc(m.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	m.makeIndex()
 	return m, nil
+}
+
+// Path returns where a file of the tree, or a directory, is on disk.
+func (t *Tree) Path(name string) string {
+	if t.Module {
+		name = moduleName(name)
+	}
+	return filepath.Join(t.Dir, filepath.FromSlash(name))
 }
