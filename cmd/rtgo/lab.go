@@ -7,7 +7,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -38,6 +37,7 @@ in simulated time; docs/lab.md says what they can and cannot tell.
   shell     an interactive shell in the guest
   exec      for go test: go test -exec 'rtgo lab exec' ./...
   scenario  measured runs with loads and controls, from a file
+  container run an exported container image with an engine's rights and limits
   smoke     does the lab itself work? both architectures, a few minutes
 
 'rtgo lab <command> -h' has flags and examples. The first use fetches what is
@@ -260,16 +260,7 @@ func (s *labSetup) boot(ctx context.Context, store *lab.Store, j *lab.Job) (*lab
 			return r, err
 		}
 	}
-	if s.jsonFile != "" {
-		if err := writeJSONFile(s.jsonFile, func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "\t")
-			return e.Encode(r)
-		}); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
+	return r, labWriteJSON(s.jsonFile, r)
 }
 
 // getPaths returns the guest's side of the -get flags.

@@ -133,15 +133,8 @@ func labScenario(args []string) int {
 	if err := r.WriteText(os.Stdout); err != nil {
 		return fail(fs.Name(), err)
 	}
-	if *jsonFile != "" {
-		err := writeJSONFile(*jsonFile, func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "\t")
-			return e.Encode(r)
-		})
-		if err != nil {
-			return fail(fs.Name(), err)
-		}
+	if err := labWriteJSON(*jsonFile, r); err != nil {
+		return fail(fs.Name(), err)
 	}
 	switch {
 	case r.Outcome == lab.ThresholdBreach:
@@ -229,7 +222,6 @@ func labSmoke(args []string) int {
 	ctx, stop := labContext()
 	defer stop()
 	var checks []lab.Check
-	failed := 0
 	for _, a := range arches {
 		m := &lab.Machine{Arch: a}
 		if err := m.Ensure(ctx, !*noInstall, os.Stderr); err != nil {
@@ -241,19 +233,30 @@ func labSmoke(args []string) int {
 			return fail(fs.Name(), err)
 		}
 	}
+	if err := labWriteJSON(*jsonFile, checks); err != nil {
+		return fail(fs.Name(), err)
+	}
+	return labVerdict(checks)
+}
+
+// labWriteJSON writes v to the file, if one is given.
+func labWriteJSON(file string, v any) error {
+	if file == "" {
+		return nil
+	}
+	return writeJSONFile(file, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "\t")
+		return e.Encode(v)
+	})
+}
+
+// labVerdict prints how many checks passed and returns the exit status.
+func labVerdict(checks []lab.Check) int {
+	failed := 0
 	for _, c := range checks {
 		if !c.OK {
 			failed++
-		}
-	}
-	if *jsonFile != "" {
-		err := writeJSONFile(*jsonFile, func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "\t")
-			return e.Encode(checks)
-		})
-		if err != nil {
-			return fail(fs.Name(), err)
 		}
 	}
 	fmt.Printf("%d passed, %d failed\n", len(checks)-failed, failed)

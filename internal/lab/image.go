@@ -145,7 +145,7 @@ func (m *Image) AddTools(s *Store, a Arch, mf *Manifest) error {
 	for _, e := range mf.Files {
 		dir, base := path.Split(e.Path)
 		switch {
-		case strings.HasPrefix(base, "determine_maximum_mpps"):
+		case strings.HasPrefix(base, "determine_maximum_mpps"), base == "crun": // see AddRootfs
 		case e.SHA256 == "", dir != "bin/" && dir != "usr/bin/", !isELF(filepath.Join(root, e.Path)):
 		case belongsToLibc(base):
 		default:

@@ -18,6 +18,7 @@
 //	console.go   what a kernel's console says has happened
 //	run.go       one boot, from plan to outcome
 //	scenario.go  measured runs, their controls, and repeatability
+//	container.go containers as engines start them
 package lab
 
 import (

@@ -343,7 +343,7 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	manifest := s.archDir(AMD64) + "/manifest.json"
-	os.WriteFile(manifest, fmt.Appendf(nil, `{"schema":2,"arch":"amd64","kernel":"boot/vmlinuz-x","files":[{"path":"boot/vmlinuz-x","mode":420,"sha256":%q}]}`, sum), 0o644)
+	os.WriteFile(manifest, fmt.Appendf(nil, `{"schema":%d,"arch":"amd64","kernel":"boot/vmlinuz-x","files":[{"path":"boot/vmlinuz-x","mode":420,"sha256":%q}]}`, schema, sum), 0o644)
 	if _, err := s.Verify(AMD64); err != nil {
 		t.Errorf("intact store: %v", err)
 	}

@@ -64,27 +64,32 @@ func mustScenario(text string) *Scenario {
 
 // A smokeTest boots machines of one architecture and keeps what was found.
 type smokeTest struct {
+	checker
 	ctx    context.Context
 	store  *Store
-	arch   Arch
 	mf     *Manifest
 	kernel string
 	lock   string
+}
+
+// A checker makes checks and reports each to w as it is made.
+type checker struct {
+	arch   Arch
 	w      io.Writer
 	checks []Check
 }
 
-// smokeLimits are far away: a busy host must not fail the test.
-var smokeLimits = Limits{Boot: 10 * time.Minute, Hang: 4 * time.Minute, Total: 15 * time.Minute}
+// checkLimits are far away: a busy host must not fail the test.
+var checkLimits = Limits{Boot: 10 * time.Minute, Hang: 4 * time.Minute, Total: 15 * time.Minute}
 
-func (t *smokeTest) check(name string, ok bool, format string, args ...any) {
+func (t *checker) check(name string, ok bool, format string, args ...any) {
 	c := Check{t.arch, name, ok, fmt.Sprintf(format, args...)}
 	t.checks = append(t.checks, c)
 	fmt.Fprintf(t.w, "%s  %s  %s: %s\n", map[bool]string{true: "PASS", false: "FAIL"}[ok], t.arch, name, c.Detail)
 }
 
 func (t *smokeTest) job(steps ...wire.Step) *Job {
-	return &Job{Machine: Machine{Arch: t.arch, Clock: Icount, CPUs: 1, MemoryMB: 512, Kernel: t.kernel, Seed: 1}, Limits: smokeLimits,
+	return &Job{Machine: Machine{Arch: t.arch, Clock: Icount, CPUs: 1, MemoryMB: 512, Kernel: t.kernel, Seed: 1}, Limits: checkLimits,
 		Plan: wire.Plan{RTRuntimeUS: -1, Realtime: true, HeartbeatSeconds: 5, Steps: steps}}
 }
 
@@ -113,7 +118,7 @@ func Smoke(ctx context.Context, s *Store, a Arch, lock, repoRoot string, w io.Wr
 	if err != nil {
 		return nil, err
 	}
-	t := &smokeTest{ctx: ctx, store: s, arch: a, mf: mf, kernel: filepath.Join(s.Root(a), mf.Kernel), lock: lock, w: w}
+	t := &smokeTest{checker: checker{arch: a, w: w}, ctx: ctx, store: s, mf: mf, kernel: filepath.Join(s.Root(a), mf.Kernel), lock: lock}
 	for _, f := range []func() error{t.programs, t.files, t.figures, func() error { return t.goTest(repoRoot) }, t.outcomes} {
 		if err := f(); err != nil {
 			return t.checks, err
@@ -173,7 +178,7 @@ func (t *smokeTest) figures() error {
 		scenarios = append(scenarios, twoCPUs(t.arch))
 	}
 	for _, sc := range scenarios {
-		r, err := t.boot(sc.Job(t.kernel, nil, smokeLimits, 1), nil)
+		r, err := t.boot(sc.Job(t.kernel, nil, checkLimits, 1), nil)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ type Store struct {
 }
 
 // schema changes whenever a store of before lacks what is needed now.
-const schema = 2
+const schema = 3
 
 // A Manifest lists what a store holds for one architecture.
 type Manifest struct {
@@ -58,8 +58,9 @@ type Entry struct {
 	Link   string      `json:"link,omitempty"`
 }
 
-// tools are the packages whose programs every guest has.
-var tools = []string{"busybox-static", "rt-tests", "stress-ng", "util-linux", "libc6"}
+// tools are the packages whose programs every guest has; crun only those that
+// run containers.
+var tools = []string{"busybox-static", "rt-tests", "stress-ng", "util-linux", "crun", "libc6"}
 
 // utilLinux is what guests get of util-linux; busybox has the rest.
 var utilLinux = []string{"chrt", "taskset", "prlimit", "unshare", "nsenter", "setpriv"}
