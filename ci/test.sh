@@ -46,6 +46,7 @@ steps=(
 	"upstream|30|Go's own tests, patched against unpatched"
 	"realtime|10|Go's own tests, each in a real-time goroutine"
 	"lab|15|smoke test under PREEMPT_RT kernels"
+	"image|25|images, equal to the build outside of them; the suite as a PREEMPT_RT container"
 )
 
 packages=(git gcc libc6-dev ca-certificates shellcheck
@@ -190,6 +191,13 @@ step_realtime() {
 
 step_lab() {
 	"$rtgo" lab smoke
+}
+
+step_image() {
+	local dir=$PWD/out/image
+	ci/image.sh -o "$dir" || return 1
+	RTGO_IMAGE=$dir RTGO_GOROOT=$PWD/out/go go test -count=1 -v -timeout 15m ./test/image || return 1
+	"$rtgo" lab container -check -image "$dir/rtlatency" -json out/ci/container.json
 }
 
 list=false stop=false
