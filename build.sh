@@ -31,11 +31,7 @@ have=$(GOTOOLCHAIN=local GOENV=off "$go" env GOVERSION 2>/dev/null) || die "$go 
 oldest=$(printf '%s\n' go1.24.6 "${have%%[- ]*}" | sort -V | head -n1)
 [ "$oldest" = go1.24.6 ] || die "$go is $have, too old; install Go 1.24.6 or later, or name one with GOROOT_BOOTSTRAP"
 
-case " $* " in
-*" -h "* | *" -help "* | *" --help "*) git=not-needed ;;
-*) git=$(command -v git || true) ;;
-esac
-[ -n "$git" ] || {
+command -v git >/dev/null || {
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 		die "git is not installed; run 'apt-get install git'"
 	fi

@@ -21,7 +21,7 @@ import (
 )
 
 // required are the pipelines that must be there.
-var required = []string{"gate", "build", "upstream-test", "lab", "release", "nightly", "rebase-bot"}
+var required = []string{"gate", "build", "upstream-test", "lab", "image", "release", "nightly", "rebase-bot"}
 
 // actions are what a host must do itself: bring the source in and take files
 // out. They are pinned to a commit, since a tag can be moved.

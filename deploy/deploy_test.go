@@ -238,3 +238,45 @@ func TestCampaignScript(t *testing.T) {
 		t.Errorf("bad image: exit %d", code)
 	}
 }
+
+// TestDockerfile: the definitions agree with the Dockerfile of the image that
+// they run: its user, entry point and programs. test/image looks into the
+// image itself.
+func TestDockerfile(t *testing.T) {
+	b, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stage, ok := strings.Cut(string(b), " AS rtlatency\n")
+	if !ok {
+		t.Fatal("no stage rtlatency")
+	}
+	for _, want := range []string{"\nUSER 65532:65532\n", "\nENTRYPOINT [\"/usr/local/bin/rtlatency\"]\n"} {
+		if !strings.Contains(stage, want) {
+			t.Errorf("stage rtlatency has no %q", want)
+		}
+	}
+	p, err := loader.LoadWithContext(context.Background(), types.ConfigDetails{
+		ConfigFiles: []types.ConfigFile{{Filename: "docker/compose.yaml"}}, WorkingDir: "docker",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Services["rtlatency"]
+	if s.User != "65532:65532" || len(s.Entrypoint) > 0 {
+		t.Errorf("compose: user %s, entry point %q", s.User, s.Entrypoint)
+	}
+	for _, arg := range s.Command {
+		if _, file, ok := strings.Cut(arg, "=/usr/local/bin/"); ok && !strings.Contains(string(b), "$bin/"+file+" ") {
+			t.Errorf("compose names /usr/local/bin/%s, which the Dockerfile does not make", file)
+		}
+	}
+	out, _, code := run(t, os.Getenv("PATH"), "docker/rtlatency.sh", "-n", "--", "-p80")
+	if want := "--user 65532:65532 rtgo/rtlatency -p80"; code != 0 || !strings.HasSuffix(strings.TrimSpace(out), want) {
+		t.Errorf("rtlatency.sh -n: exit %d, %s does not end in %s", code, out, want)
+	}
+	pod := podOf(t, "kubernetes/pod.yaml").Containers[0]
+	if pod.Image != s.Image || len(pod.Command) > 0 {
+		t.Errorf("pod: image %s, command %q; compose has image %s", pod.Image, pod.Command, s.Image)
+	}
+}

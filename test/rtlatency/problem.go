@@ -185,7 +185,6 @@ func again(flags, env []string) (*result.Measurement, error) {
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL {
 		m.Outcome = result.Hang
 		m.Error = "ended by the kernel: a task computed without blocking for longer than --watchdog (RLIMIT_RTTIME)"
-		os.Stderr.Write(out) // rtgo's watchdog may have said where
 		return m, nil
 	}
 	return m, err

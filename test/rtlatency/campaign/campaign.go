@@ -456,18 +456,7 @@ func (r *runner) measure(ctx context.Context, exe string, args []string, what, l
 		}
 	}
 	r.outcome(m)
-	if m.Outcome == result.Hang {
-		r.said(out)
-	}
 	return m, nil
-}
-
-// said passes on what a program said that hung: rtgo's watchdog reports tasks
-// that let nothing else run.
-func (r *runner) said(out []byte) {
-	if s := strings.TrimSpace(string(out)); s != "" {
-		fmt.Fprintf(r.progress, "        %s\n", strings.ReplaceAll(s, "\n", "\n        "))
-	}
 }
 
 func lastLine(s string) string {
@@ -614,11 +603,7 @@ func (r *runner) problem(ctx context.Context) error {
 				m.ID = strings.Join([]string{m.Env, t.name, m.ID}, "/")
 				r.out.Measurements = append(r.out.Measurements, m)
 			}
-			last := &r.out.Measurements[len(r.out.Measurements)-1]
-			r.outcome(last)
-			if last.Outcome == result.Hang {
-				r.said(out)
-			}
+			r.outcome(&r.out.Measurements[len(r.out.Measurements)-1])
 			if err := r.saved(r.out); err != nil {
 				return err
 			}

@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -42,7 +41,7 @@ type board struct {
 	cycles, overflow  uint64
 	min, max, sum     int64
 	worstAt, worstCyc int64
-	begin, end, pid   int64
+	begin, end        int64
 	linear            [linearLimit]uint64
 	log               [result.LogBuckets]uint64
 }
@@ -150,43 +149,42 @@ func livelock(b *board, d time.Duration) {
 	b.end = clock.Now()
 }
 
-// termAfter is when the victim that computes is sent SIGTERM.
-const termAfter = 500 * time.Millisecond
-
-// starve is points 8 and 11.
+// starve is points 8 and 11. The kernel itself sends the SIGTERM, since no
+// other process may get to run.
 func starve(b *board, d time.Duration) {
-	b.pid = int64(os.Getpid())
-	var hog func()
-	hog = func() {
-		// The kernel gives a signal to the main thread if that takes it. Were
-		// it the one that computes it would be interrupted: it must be one
-		// that waits.
-		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			go hog()
-			select {}
-		}
-		atomic.StoreInt64(&b.begin, clock.Now())
+	b.begin = clock.Now()
+	if err := alarm(500*time.Millisecond, syscall.SIGTERM); err != nil {
+		fmt.Fprintln(os.Stderr, "rtlatency: timer:", err)
+		os.Exit(1)
+	}
+	go func() {
 		for i := 0; ; i++ {
 			if i&0xffff == 0 {
 				b.end = clock.Now()
 			}
 		}
-	}
-	go hog()
+	}()
 	select {}
 }
 
-// terminate sends SIGTERM to the victim when it has computed for termAfter.
-// It is a process of its own with a higher priority, since no other would get
-// to run.
-func terminate(b *board) error {
-	for {
-		clock.RawSleepUntil(clock.Now() + 10_000_000)
-		if begin := atomic.LoadInt64(&b.begin); begin != 0 && clock.Now() >= begin+int64(termAfter) {
-			return syscall.Kill(int(b.pid), syscall.SIGTERM)
-		}
+// alarm makes the kernel send sig to this process once.
+func alarm(d time.Duration, sig syscall.Signal) error {
+	ev := struct {
+		value  uint64
+		signo  int32
+		notify int32 // 0: SIGEV_SIGNAL
+		pad    [48]byte
+	}{signo: int32(sig)}
+	var id int32
+	if _, _, e := syscall.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&ev)), uintptr(unsafe.Pointer(&id))); e != 0 {
+		return e
 	}
+	var spec struct{ interval, value unix.Timespec }
+	spec.value = unix.NsecToTimespec(int64(d))
+	if _, _, e := syscall.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(id), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
 }
 
 func cpuTime() int64 {
@@ -204,9 +202,6 @@ func Main(args []string) error {
 	b, err := openBoard(os.NewFile(3, "board"))
 	if err != nil {
 		return err
-	}
-	if args[0] == "terminate" {
-		return terminate(b)
 	}
 	n, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -246,23 +241,11 @@ func Run(k Kind, d time.Duration) (*result.Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	child := func(args ...string) *exec.Cmd {
-		cmd := exec.Command(exe, append([]string{"victim"}, args...)...)
-		cmd.ExtraFiles = []*os.File{f}
-		cmd.Stderr = os.Stderr
-		return cmd
-	}
-	cmd, prio := child(k.Name, strconv.FormatInt(int64(d), 10)), 0
-	if k.whole {
-		prio = priority
-		killer := child("terminate", "0")
-		if err := startInherited(killer, priority+10); err != nil {
-			return nil, err
-		}
-		defer func() { killer.Process.Kill(); killer.Wait() }()
-	}
+	cmd := exec.Command(exe, "victim", k.Name, strconv.FormatInt(int64(d), 10))
+	cmd.ExtraFiles = []*os.File{f}
+	cmd.Stderr = os.Stderr
 	start := time.Now()
-	if err := startInherited(cmd, prio); err != nil {
+	if err := startInherited(cmd, k.whole); err != nil {
 		return nil, err
 	}
 	// Should the kernel not end it (no RLIMIT_RTTIME), we do.
@@ -279,7 +262,7 @@ func Run(k Kind, d time.Duration) (*result.Measurement, error) {
 	elapsed := time.Since(start)
 	if k.whole {
 		// Its one sample is how long SIGTERM took, sent after 500 ms.
-		b.record(max(b.end-b.begin-int64(termAfter), 0), b.end)
+		b.record(max(b.end-b.begin-int64(500*time.Millisecond), 0), b.end)
 	}
 	t.Stats = b.stats()
 	m.Threads = []result.Thread{t}
@@ -294,10 +277,10 @@ func Run(k Kind, d time.Duration) (*result.Measurement, error) {
 	return m, nil
 }
 
-// startInherited starts cmd on one CPU and, unless prio is 0, with SCHED_FIFO,
-// as taskset and chrt do: the child inherits both from the thread that starts
-// it.
-func startInherited(cmd *exec.Cmd, prio int) error {
+// startInherited starts cmd on one CPU and, if fifo is set, at the victims'
+// priority, as taskset and chrt do: the child inherits both from the thread
+// that starts it.
+func startInherited(cmd *exec.Cmd, fifo bool) error {
 	errc := make(chan error)
 	go func() {
 		// The thread is not used again: its goroutine ends without unlocking.
@@ -316,12 +299,12 @@ func startInherited(cmd *exec.Cmd, prio int) error {
 			if err := unix.SchedSetaffinity(0, &one); err != nil {
 				return err
 			}
-			if prio == 0 {
+			if !fifo {
 				return cmd.Start()
 			}
-			a := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: uint32(prio)}
+			a := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
 			if err := unix.SchedSetAttr(0, a, 0); err != nil {
-				return fmt.Errorf("FIFO %d: %w: needs CAP_SYS_NICE or RLIMIT_RTPRIO of at least %d", prio, err, prio)
+				return fmt.Errorf("FIFO %d: %w: needs CAP_SYS_NICE or RLIMIT_RTPRIO of at least %d", priority, err, priority)
 			}
 			err := cmd.Start()
 			unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0)
