@@ -35,11 +35,15 @@ type rtMutexPI struct {
 	word uint32
 }
 
-// rtLock2 is the first step of lock2.
+// rtLock2 is the first step of lock2. Like rtUnlock2 it is small enough to be
+// inlined.
 func rtLock2(l *mutex) {
-	if atomic.Load(&rtSched.active) == 0 {
-		return
+	if atomic.Load(&rtSched.active) != 0 {
+		rtLockPI(l)
 	}
+}
+
+func rtLockPI(l *mutex) {
 	tid := uint32(getg().m.procid)
 	if tid == 0 || l == &deadlock || atomic.Cas(&l.rt.word, 0, tid) {
 		return // deadlock is locked twice, on purpose
@@ -59,9 +63,14 @@ func rtLock2(l *mutex) {
 //
 //go:nowritebarrier
 func rtUnlock2(l *mutex) {
-	if w := atomic.Load(&l.rt.word); w != 0 {
-		if tid := uint32(getg().m.procid); w&_FUTEX_TID_MASK == tid {
-			rtPIUnlock(&l.rt.word, tid)
-		}
+	if atomic.Load(&l.rt.word) != 0 {
+		rtUnlockPI(l)
+	}
+}
+
+//go:nowritebarrier
+func rtUnlockPI(l *mutex) {
+	if tid := uint32(getg().m.procid); atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
+		rtPIUnlock(&l.rt.word, tid)
 	}
 }

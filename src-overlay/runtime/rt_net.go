@@ -44,18 +44,21 @@ const (
 
 // rtPollArm notes what the next park of a real-time goroutine waits for.
 func rtPollArm(pd *pollDesc, mode int32) {
-	mp := getg().m
-	if pp := mp.rt.p.ptr(); pp != nil {
-		if pp.rt.evfd < 0 {
-			fd, errno := linux.Eventfd(0, linux.EFD_CLOEXEC|linux.EFD_NONBLOCK)
-			if errno != 0 {
-				return // park on the futex; the ordinary poller wakes us
-			}
-			pp.rt.evfd = fd
-		}
-		pp.rt.pollmode = mode
-		pp.rt.pollpd = pd
+	if pp := getg().m.rt.p.ptr(); pp != nil {
+		rtPollArmP(pp, pd, mode)
 	}
+}
+
+func rtPollArmP(pp *rtP, pd *pollDesc, mode int32) {
+	if pp.rt.evfd < 0 {
+		fd, errno := linux.Eventfd(0, linux.EFD_CLOEXEC|linux.EFD_NONBLOCK)
+		if errno != 0 {
+			return // park on the futex; the ordinary poller wakes us
+		}
+		pp.rt.evfd = fd
+	}
+	pp.rt.pollmode = mode
+	pp.rt.pollpd = pd
 }
 
 // rtParkPoll waits for the descriptor armed by rtPollArm or for rtWake. The
@@ -140,9 +143,14 @@ func rtPollWake(pp *rtP) {
 //
 //go:nowritebarrier
 func rtNetReady(gp *g, delta *int32) *g {
-	if gp == nil {
-		return nil
+	if gp == nil || !rtAny() {
+		return gp
 	}
+	return rtNetReadyAny(gp, delta)
+}
+
+//go:nowritebarrier
+func rtNetReadyAny(gp *g, delta *int32) *g {
 	pp := rtPOf(gp)
 	if pp == nil {
 		return gp

@@ -62,13 +62,25 @@ func rtExitSyscall(mp *m) {
 	rtAcquire(mp.rt.p.ptr())
 }
 
+// rtAny reports whether there may be real-time goroutines. There were none
+// until the first reserved P was made, with the world stopped; and who deals
+// with a goroutine sees what that goroutine did when it entered real time. The
+// hooks on upstream's hot paths ask this or less, inlined, and call what does
+// the work.
+//
+//go:nosplit
+func rtAny() bool { return rtSched.attached != 0 }
+
 // rtReady does what ready does once gp is _Grunnable, if a real-time
 // goroutine is concerned: it wakes gp in its own thread if gp is real-time,
 // and puts gp where an ordinary P finds it if pp, the P of the calling M, is
 // reserved. Otherwise it reports false.
 //
 //go:nowritebarrier
-func rtReady(gp *g, pp *p) bool {
+func rtReady(gp *g, pp *p) bool { return rtAny() && rtReadyAny(gp, pp) }
+
+//go:nowritebarrier
+func rtReadyAny(gp *g, pp *p) bool {
 	if rp := rtPOf(gp); rp != nil {
 		rtWake(rp)
 		return true
@@ -100,8 +112,10 @@ func rtWake(pp *rtP) {
 }
 
 // rtReadyM is rtReady for ready, whose mp it releases if it reports true.
-func rtReadyM(gp *g, mp *m) bool {
-	if rtReady(gp, mp.p.ptr()) {
+func rtReadyM(gp *g, mp *m) bool { return rtAny() && rtReadyAnyM(gp, mp) }
+
+func rtReadyAnyM(gp *g, mp *m) bool {
+	if rtReadyAny(gp, mp.p.ptr()) {
 		releasem(mp)
 		return true
 	}
@@ -117,6 +131,10 @@ func rtReadyM(gp *g, mp *m) bool {
 // moment, so that they do run.
 func rtGosched(gp *g, yield bool) bool {
 	mp := getg().m
+	return uintptr(mp.rt.p)|uintptr(mp.rt.pi) != 0 && rtGoschedRT(mp, gp, yield)
+}
+
+func rtGoschedRT(mp *m, gp *g, yield bool) bool {
 	if pp := mp.rt.p.ptr(); pp != nil {
 		atomic.Store(&pp.rt.wake, rtWakeReady)
 		if yield {
@@ -136,6 +154,12 @@ func rtGosched(gp *g, yield bool) bool {
 // rtInject takes the real-time goroutines that injectglist has made
 // _Grunnable out of q and wakes them.
 func rtInject(q *gQueue) {
+	if rtAny() {
+		rtInjectAny(q)
+	}
+}
+
+func rtInjectAny(q *gQueue) {
 	var rest gQueue
 	for !q.empty() {
 		gp := q.pop()
@@ -151,7 +175,9 @@ func rtInject(q *gQueue) {
 // rtDispatch wakes a real-time goroutine that came out of a run queue, which
 // happens on rare paths alone (a debugger call, a goroutine that entered real
 // time while queued).
-func rtDispatch(gp *g) bool {
+func rtDispatch(gp *g) bool { return rtAny() && rtDispatchAny(gp) }
+
+func rtDispatchAny(gp *g) bool {
 	pp := rtPOf(gp)
 	if pp == nil {
 		return false
@@ -274,9 +300,12 @@ func rtTimerBefore(pp *rtP) bool {
 // timers. wakeNetPoller calls it, after a timer was moved to an earlier time.
 // Its caller without a P is handoffp, whose timers are those of an ordinary P.
 func rtTimersMoved() {
-	if atomic.Load(&rtSched.active) == 0 || getg().m.p == 0 {
-		return
+	if atomic.Load(&rtSched.active) != 0 && getg().m.p != 0 {
+		rtTimersWake()
 	}
+}
+
+func rtTimersWake() {
 	mp := acquirem() // the world stays started: rtSched.ps does not change
 	for _, pp := range rtSched.ps {
 		switch atomic.Load(&pp.rt.wake) {

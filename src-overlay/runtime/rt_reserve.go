@@ -248,11 +248,12 @@ func rtEnsureSwept(s *mspan) {
 // the mcache of a reserved P. It reports false if the reserve has none.
 func rtReserveTake(c *mcache, spc spanClass) bool {
 	pp := getg().m.rt.p.ptr()
-	if pp == nil || pp.mcache != c {
-		return false
-	}
+	return pp != nil && rtReserveTakeP(pp, c, spc)
+}
+
+func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 	r := pp.rt.reserve
-	if r == nil {
+	if r == nil || pp.mcache != c {
 		return false
 	}
 	class := &r.class[spc]

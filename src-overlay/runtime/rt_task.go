@@ -378,6 +378,12 @@ func rtLeaveM(gp *g) {
 
 // rtGoexit leaves real time when a goroutine ends in it.
 func rtGoexit() {
+	if mp := getg().m; mp.rt.pi != 0 || mp.rt.p != 0 {
+		rtGoexitRT()
+	}
+}
+
+func rtGoexitRT() {
 	mp := getg().m
 	if mp.rt.pi != 0 {
 		rtMutexGoexit()
