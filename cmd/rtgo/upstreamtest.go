@@ -45,6 +45,8 @@ Examples:
   rtgo upstream-test                              the ci set, out/go against the baseline
   rtgo upstream-test -baseline none               the same, running the unpatched tree too
   rtgo upstream-test -set std -json out/std.json
+  for k in 1 2 3 4; do rtgo upstream-test -set cmd -piece $k/4 -json out/cmd$k.json; done
+                                                  in pieces, each with a result of its own
   rtgo upstream-test net net/http                 these packages
   rtgo upstream-test -env GOEXPERIMENT=nort       with the real-time runtime compiled out
   rtgo upstream-test -test-env GODEBUG=rtmain=10 sync
@@ -60,6 +62,7 @@ func upstreamTest(args []string) int {
 	var env, testEnv stringList
 	var (
 		set       = fs.String("set", "ci", "package `set`: ci, std or cmd; ignored if packages are listed")
+		piece     = fs.String("piece", "", "`K/N`: of the packages only each N-th, beginning with the K-th; the unpatched tree is run as well")
 		goroot    = fs.String("goroot", "", "patched GOROOT `dir`ectory (default: out/go in the repository)")
 		unpatched = fs.String("unpatched", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH, or what it downloads)")
 		baseline  = fs.String("baseline", "auto", "baseline `file`; none runs the unpatched tree instead; auto looks in test/upstream")
@@ -105,6 +108,15 @@ func upstreamTest(args []string) int {
 	}
 	if len(list) > 0 {
 		pkgs = upstreamtest.Set{Name: "list", Packages: list}
+	}
+	if *piece != "" {
+		if pkgs.Piece, pkgs.Pieces, err = upstreamtest.ParsePiece(*piece); err != nil {
+			return usageError(name, "-piece: %v", err)
+		}
+		if *record > 0 || *baseline != "auto" && *baseline != "none" {
+			return usageError(name, "a baseline is of a whole set; -piece excludes -record and -baseline FILE")
+		}
+		*baseline = "none"
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

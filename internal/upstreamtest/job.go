@@ -70,8 +70,12 @@ func (j *Job) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	pkgs = j.Set.choose(pkgs)
+	if len(pkgs) == 0 {
+		return nil, fmt.Errorf("no package is left for piece %d of %d", j.Set.Piece, j.Set.Pieces)
+	}
 	r := &Report{
-		Schema: 1, Command: j.Command, Set: j.Set.Name, Platform: Platform(), CPUs: runtime.NumCPU(), Root: os.Geteuid() == 0,
+		Schema: 1, Command: j.Command, Set: j.Set.String(), Platform: Platform(), CPUs: runtime.NumCPU(), Root: os.Geteuid() == 0,
 		Start: start.UTC().Truncate(time.Second), Patched: patchedVersion + " " + j.Patched.GOROOT, PatchedEnv: slices.Concat(j.Patched.Env, j.Patched.TestEnv, j.Patched.flags),
 		GoTest: "go " + strings.Join(j.Options.Args(), " ") + " " + strings.Join(j.Set.Packages, " "), Packages: len(pkgs),
 		Tries: j.Tries, PackageTries: j.PackageTries, Strict: j.Strict,
@@ -93,6 +97,9 @@ func (j *Job) Run(ctx context.Context) (*Report, error) {
 		upkgs, err := j.Unpatched.List(ctx, j.Set.Packages)
 		if err != nil {
 			return nil, err
+		}
+		if j.Set.Pieces != 0 { // the numbering is that of the patched tree's packages
+			upkgs = slices.DeleteFunc(upkgs, func(p string) bool { return !slices.Contains(pkgs, p) })
 		}
 		res, err := RunTests(ctx, j.Unpatched, upkgs, j.Options, "unpatched")
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,5 +196,28 @@ func TestOutsideModules(t *testing.T) {
 	}
 	if again, err := OutsideModules(root); again != got || err != nil {
 		t.Errorf("second call: %q, %v; want %q", again, err, got)
+	}
+}
+
+func TestPieces(t *testing.T) {
+	pkgs := []string{"a", "b", "c", "d", "e"}
+	var all []string
+	for k := 1; k <= 2; k++ {
+		s := Set{Piece: k, Pieces: 2}
+		all = append(all, s.choose(pkgs)...)
+	}
+	if want := []string{"a", "c", "e", "b", "d"}; !slices.Equal(all, want) {
+		t.Errorf("pieces %v, want %v", all, want)
+	}
+	if got := new(Set).choose(pkgs); len(got) != len(pkgs) {
+		t.Errorf("the whole set is %v", got)
+	}
+	for _, s := range []string{"", "1", "0/2", "3/2", "1/x", "x/2", "1/2/3"} {
+		if k, n, err := ParsePiece(s); err == nil {
+			t.Errorf("ParsePiece(%q) = %d, %d", s, k, n)
+		}
+	}
+	if k, n, err := ParsePiece("2/3"); k != 2 || n != 3 || err != nil {
+		t.Errorf("ParsePiece(2/3) = %d, %d, %v", k, n, err)
 	}
 }

@@ -14,6 +14,7 @@ package upstreamtest
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -53,14 +54,50 @@ type Set struct {
 	Name     string
 	Packages []string // patterns as for the go command, relative to GOROOT/src
 	Doc      string
+
+	// Piece of Pieces, counted from 1, is all of the set that is meant; 0 of 0
+	// is the whole.
+	Piece, Pieces int
+}
+
+// String names the set and the piece.
+func (s *Set) String() string {
+	if s.Pieces == 0 {
+		return s.Name
+	}
+	return fmt.Sprintf("%s %d/%d", s.Name, s.Piece, s.Pieces)
+}
+
+// choose returns what of pkgs, the packages of the set, belongs to its piece.
+// Every Pieces-th does, so that big neighbours fall into different pieces.
+func (s *Set) choose(pkgs []string) []string {
+	if s.Pieces == 0 {
+		return pkgs
+	}
+	var out []string
+	for i := s.Piece - 1; i < len(pkgs); i += s.Pieces {
+		out = append(out, pkgs[i])
+	}
+	return out
+}
+
+// ParsePiece parses "K/N", the K-th of N pieces, 1 <= K <= N.
+func ParsePiece(s string) (piece, pieces int, err error) {
+	k, n, ok := strings.Cut(s, "/")
+	piece, err1 := strconv.Atoi(k)
+	pieces, err2 := strconv.Atoi(n)
+	if !ok || err1 != nil || err2 != nil || piece < 1 || piece > pieces {
+		return 0, 0, fmt.Errorf("piece %q is not K/N with 1 <= K <= N", s)
+	}
+	return piece, pieces, nil
 }
 
 // Sets are the package sets known by name. The first is the default.
 var Sets = []Set{
-	{"ci", []string{"runtime/...", "sync/...", "time", "os/...", "net", "internal/poll", "context", "testing/synctest"},
-		"what a change of the scheduler, timers or netpoller can break first"},
-	{"std", []string{"std"}, "the whole standard library"},
-	{"cmd", []string{"cmd"}, "the go command, compiler, linker and the other tools"},
+	{Name: "ci", Packages: []string{"runtime/...", "sync/...", "time", "os/...", "net", "internal/poll", "context", "testing/synctest"},
+		Doc: "what a change of the scheduler, timers or netpoller can break first"},
+	{Name: "std", Packages: []string{"std"}, Doc: "the whole standard library"},
+	{Name: "cmd", Packages: []string{"cmd"}, Doc: "the go command, compiler, linker and the other tools"},
 }
 
 // LookupSet returns the set of the given name.
