@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -465,3 +468,98 @@ func init() {
 		task.Wait()
 	}
 }
+
+// The heap keeps to the collector's goal beside tasks that allocate and do no
+// work for it, as well as beside ordinary goroutines. With -v it logs the heap
+// over time.
+func TestHeapGoal(t *testing.T) {
+	needRT(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	live := make([][]byte, 16<<10) // 32 MB
+	for i := range live {
+		live[i] = make([]byte, 2<<10)
+	}
+	control := 0.0
+	for _, c := range []struct {
+		name            string
+		tasks, ordinary int
+	}{
+		{"others alone", 0, 2}, // the control
+		{"tasks and others", 2, 2},
+		{"tasks alone", 2, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stop := make(chan bool)
+			var wg sync.WaitGroup
+			for range c.ordinary {
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+							sinks[2] = make([]byte, 1<<10)
+						}
+					}
+				})
+			}
+			for i := range c.tasks {
+				task, err := Go(Attr{Priority: 10 + i}, func() {
+					for range Every(time.Millisecond) {
+						for range 32 {
+							sinks[i] = make([]byte, 1<<10)
+						}
+						select {
+						case <-stop:
+							return
+						default:
+						}
+					}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				wg.Go(func() { task.Wait() })
+			}
+			const cycles = 8
+			var over []float64 // of each cycle, the largest heap by its goal
+			s := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"}, {Name: "/gc/heap/live:bytes"}}
+			metrics.Read(s)
+			first := s[0].Value.Uint64()
+			last := first
+			peak := 0.0
+			begin := time.Now()
+			for last < first+cycles+1 && time.Since(begin) < 20*time.Second {
+				time.Sleep(2 * time.Millisecond)
+				metrics.Read(s)
+				n, heap, goal := s[0].Value.Uint64(), float64(s[1].Value.Uint64()), float64(s[2].Value.Uint64())
+				t.Logf("%d ms: cycle %d, heap %.1f MB, goal %.1f MB, live %.1f MB", time.Since(begin).Milliseconds(), n-first, heap/1e6, goal/1e6, float64(s[3].Value.Uint64())/1e6)
+				if n != last { // the goal is the next cycle's already
+					if last != first {
+						over = append(over, peak)
+					}
+					last, peak = n, 0
+					continue
+				}
+				peak = max(peak, heap/goal)
+			}
+			close(stop)
+			wg.Wait()
+			if len(over) < 3 {
+				t.Fatalf("%d collections; the test shows nothing", len(over))
+			}
+			slices.Sort(over)
+			t.Logf("%d collections, largest heap by goal: median %.3f, most %.3f", len(over), over[len(over)/2], over[len(over)-1])
+			// On a busy machine the collector comes late, in the control too.
+			m := over[len(over)/2]
+			if control == 0 {
+				control = m
+			} else if m > 1.25 && m > 1.25*control {
+				t.Errorf("the heap grows to %.2f times its goal in most cycles, without tasks to %.2f times", m, control)
+			}
+		})
+	}
+	runtime.KeepAlive(live)
+}
+
+var sinks [4][]byte

@@ -79,7 +79,8 @@ func rtUnlock2(l *mutex) {}
 
 func rtNetpollWait(delay int64) bool { return false }
 
-func rtBoostWaited() {}
+func rtBoostWaited()                 {}
+func rtSlackProfile(pcbuf []uintptr) {}
 
 func rtNoScavenge() bool          { return false }
 func rtNoGCTest(t gcTrigger) bool { return false }

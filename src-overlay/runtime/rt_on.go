@@ -113,10 +113,11 @@ const rtOn = true
 
 // mRT is the part of an m that real-time goroutines need.
 type mRT struct {
-	p    rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
-	scan rtPuintptr // the reserved P whose scan lock this M holds, or 0
-	attr uint32     // 1: entering real time; 2: boosted (rtBoost)
-	pi   int32      // rt.Mutexes held by the goroutine locked to this M
+	p      rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
+	scan   rtPuintptr // the reserved P whose scan lock this M holds, or 0
+	scanAt int64      // since when
+	attr   uint32     // 1: entering real time; 2: boosted (rtBoost)
+	pi     int32      // rt.Mutexes held by the goroutine locked to this M
 }
 
 // rtP is a reserved P. A pointer to its p converts to a pointer to it, if
@@ -149,6 +150,8 @@ type pRT struct {
 
 	critical int64                           // no stop before this time (runtime/rt.Critical)
 	room     int64                           // how long it sleeps until then
+	scans    rtStopLength                    // how long its goroutine's scan lock was held
+	scanWait int64                           // since when somebody waits for slack to scan, 0 if nobody does
 	until    atomic.Int64                    // the time to which it parks, if rtWakeParked or rtWakePoll
 	release  int64                           // the next release, if it sleeps until a known time; else 0
 	readyAt  int64                           // when it was made ready, for its lateness; cputicks

@@ -198,7 +198,7 @@ func rtStopPs() {
 // rtStartPs gives the reserved Ps back after the stop w. The thread is the one
 // that stopped the world: its m.preemptoff or m.locks kept it.
 func rtStartPs(w worldStop) {
-	rtSlackDone(w.reason, nanotime()-w.startedStopping)
+	rtSlack.est[w.reason].add(nanotime() - w.startedStopping)
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()
@@ -218,20 +218,33 @@ func rtStartPs(w worldStop) {
 // they release their P. sched.lock is held, as for idle Ps.
 func rtForEachP(fn func(*p)) {
 	mp := getg().m
+	gcw := &mp.p.ptr().gcw
 	tid := uint32(mp.procid)
+	start := nanotime()
 	for _, pp := range rtSched.ps {
 		if &pp.p == mp.p.ptr() || atomic.Load(&pp.runSafePointFn) == 0 {
 			continue
 		}
+		// What its write barriers have noted is marked while it may run.
+		rtWBMark(pp, gcw)
 		if !rtPITryLock(&pp.rt.word, tid) {
 			continue
 		}
+		taken := false
 		if atomic.Cas(&pp.runSafePointFn, 1, 0) {
+			taken = rtWBTake(pp)
 			fn(&pp.p)
 			sched.safePointWait--
 		}
 		rtPIUnlock(&pp.rt.word, tid)
+		if taken {
+			rtWBMarkTaken(gcw)
+		}
 	}
+	if atomic.Load(&rtSched.active) != 0 {
+		rtSlack.est[rtSlackForEachP].add(nanotime() - start)
+	}
+	rtUnboost()
 }
 
 // rtRelease lets go of pp, the reserved P of the calling thread, which is

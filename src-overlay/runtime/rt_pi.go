@@ -98,10 +98,11 @@ func rtScanLock(gp *g) bool {
 		return true
 	}
 	mp := getg().m
-	if !rtPITryLock(&pp.rt.scan, uint32(mp.procid)) {
+	if !rtSlackScan(pp) || !rtPITryLock(&pp.rt.scan, uint32(mp.procid)) {
 		return false
 	}
 	mp.rt.scan.set(pp)
+	mp.rt.scanAt = nanotime()
 	return true
 }
 
@@ -112,6 +113,7 @@ func rtScanUnlock() {
 	mp := getg().m
 	if pp := mp.rt.scan.ptr(); pp != nil {
 		mp.rt.scan = 0
+		pp.rt.scans.add(nanotime() - mp.rt.scanAt)
 		rtPIUnlock(&pp.rt.scan, uint32(mp.procid))
 	}
 }

@@ -18,22 +18,29 @@
 //
 // A critical window (runtime/rt.Critical) counts as running until it ends.
 // How long a stop takes is learned for each reason from measured stops, those
-// before the first task included: a maximum that decays by 1/64 per stop. If
-// that is longer than a task ever sleeps, no moment is good enough, and the
-// best one, when the task has just gone to sleep, is taken. The check is made before taking
-// sched.lock and again with it held, since the initiator is an ordinary
-// thread that may lose the CPU in between. After rtSlackBound it goes on
-// anyway, and the stop is counted as forced.
+// before the first task included: the longest of the last 256 to 511, a
+// quantile of 99.6 % at least. If that is longer than a task ever sleeps, no
+// moment is good enough, and the best one, when the task has just gone to
+// sleep, is taken, as it is if none has been measured. The check is made before
+// taking sched.lock and again with it held, since the initiator may lose the
+// CPU in between. After rtSlackBound it goes on anyway, and the stop is counted
+// as forced.
+//
+// An initiator that has to wait runs at SCHED_FIFO 1 meanwhile. An ordinary
+// thread would not get the CPU at the right moment: on a loaded machine it
+// comes late by milliseconds, and then the moment is over.
 //
 // With no real-time goroutine this is one comparison.
 //
 // A stop that has begun is short only if the threads it needs get the CPU. The
-// initiator runs at the priority of the most urgent real-time goroutine
-// for the length of the stop, and so do the threads that it still waits for
-// while it does (rtBoost); each gets back what it had. A real-time goroutine
-// that wakes during the stop would lend the initiator its priority anyway
-// (rt_p.go), but only once it is late, and not to those the initiator waits
-// for.
+// initiator runs at a priority just below that of the most urgent real-time
+// goroutine for the length of the stop, and so do the threads that it still
+// waits for while it does (rtBoost); each gets back what it had. Just below, so
+// that a goroutine that was made to wait goes on as soon as it has its P, and
+// not when the threads have been given back what they had. A real-time
+// goroutine that wakes during the stop would lend the initiator its priority
+// anyway (rt_p.go), but only once it is late, and not to those the initiator
+// waits for.
 
 package runtime
 
@@ -50,12 +57,12 @@ const (
 	// rtSlackPoll is how often a running goroutine is looked at again, ns.
 	rtSlackPoll = 50 * 1000
 
-	// rtSlackNeed is what forEachP needs, ns.
-	rtSlackNeed = 50 * 1000
-
 	// rtSlackUnknown is what a stop is expected to take if none for its
-	// reason has been measured, ns.
-	rtSlackUnknown = 400 * 1000
+	// reason has been measured, ns: longer than tasks sleep.
+	rtSlackUnknown = rtSlackBound
+
+	// rtSlackWindow is how many stops are remembered, at least.
+	rtSlackWindow = 256
 
 	// rtSlackForEachP stands for forEachP among the reasons of stops.
 	rtSlackForEachP = stwReason(31)
@@ -63,11 +70,36 @@ const (
 
 // rtSlack is written with worldsema held.
 var rtSlack struct {
-	est    [32]int64 // expected length by reason, ns
+	est    [32]rtStopLength
 	stops  atomic.Uint64
 	forced [32]atomic.Uint64
 	waited atomic.Int64 // ns, all
 	max    atomic.Int64 // ns, the longest
+}
+
+// rtStopLength remembers how long stops for one reason took, ns: the longest of
+// the rtSlackWindow before the last multiple of that many, and since.
+type rtStopLength struct {
+	before, since int64
+	n             uint32
+}
+
+//go:nosplit
+func (l *rtStopLength) add(ns int64) {
+	l.since = max(l.since, ns)
+	if l.n++; l.n%rtSlackWindow == 0 {
+		l.before, l.since = l.since, 0
+	}
+}
+
+// expected returns how long a stop takes at most, as far as is known.
+//
+//go:nosplit
+func (l *rtStopLength) expected() int64 {
+	if l.n == 0 {
+		return rtSlackUnknown
+	}
+	return max(l.before, l.since)
 }
 
 // rtSlackAt reports whether something that takes need may begin now, and if
@@ -77,27 +109,67 @@ var rtSlack struct {
 func rtSlackAt(now, need int64) (ok bool, again int64) {
 	ok = true
 	for _, pp := range rtSched.ps {
-		if pp.rt.task == 0 {
-			continue
-		}
-		if c := pp.rt.critical; c > now {
+		if t := rtSlackOf(pp, now, need); t != 0 {
 			ok = false
-			again = max(again, min(c, now+rtSlackPoll))
-			continue
-		}
-		if pp.rt.running != 0 {
-			ok = false
-			again = max(again, now+rtSlackPoll)
-			continue
-		}
-		// A stop that is expected to take longer than the task ever
-		// sleeps begins right after it has gone to sleep.
-		if r := pp.rt.release; r != 0 && r < now+min(need, max(0, pp.rt.room-pp.rt.room/8)) {
-			ok = false
-			again = max(again, max(r, now)+rtSlackPoll)
+			again = max(again, t)
 		}
 	}
 	return ok, again
+}
+
+// rtSlackOf returns 0 if something that keeps the task of pp for need may
+// begin now, and otherwise when to look again.
+//
+//go:nosplit
+func rtSlackOf(pp *rtP, now, need int64) (again int64) {
+	if pp.rt.task == 0 {
+		return 0
+	}
+	if c := pp.rt.critical; c > now {
+		return min(c, now+rtSlackPoll)
+	}
+	if pp.rt.running != 0 {
+		return now + rtSlackPoll
+	}
+	// What is expected to take longer than the task ever sleeps begins right
+	// after it has gone to sleep.
+	if r := pp.rt.release; r != 0 && r < now+min(need, max(0, pp.rt.room-pp.rt.room/8)) {
+		return max(r, now) + rtSlackPoll
+	}
+	return 0
+}
+
+// rtSlackScan reports whether somebody may set _Gscan on the goroutine of pp
+// now. If not it has waited for a moment. A stop that waits for the caller is
+// not kept waiting: it has slack itself.
+//
+//go:nosplit
+func rtSlackScan(pp *rtP) bool {
+	now := nanotime()
+	if rtSlackOf(pp, now, pp.rt.scans.expected()) == 0 || sched.gcwaiting.Load() || getg().m == pp.rt.m.ptr() {
+		pp.rt.scanWait = 0
+		return true
+	}
+	switch since := pp.rt.scanWait; {
+	case since == 0:
+		pp.rt.scanWait = now
+	case now-since > rtSlackBound:
+		pp.rt.scanWait = 0
+		return true
+	}
+	usleep_no_g(rtSlackPoll / 2 / 1000)
+	return false
+}
+
+// rtSlackProfile records the tasks for a goroutine profile that is beginning,
+// with the world stopped. A task that is not recorded yet when it wakes would
+// do it itself, before it goes on.
+func rtSlackProfile(pcbuf []uintptr) {
+	for _, pp := range rtSched.ps {
+		if gp := pp.rt.gp.ptr(); pp.rt.task != 0 && gp != nil && readgstatus(gp) != _Grunning {
+			tryRecordGoroutineProfile(gp, pcbuf, rtYield)
+		}
+	}
 }
 
 // rtSlackLock takes sched.lock to begin a stop for the given reason, or
@@ -107,33 +179,27 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
-	need := int64(rtSlackNeed)
-	if reason != rtSlackForEachP {
-		if need = rtSlack.est[reason]; need == 0 {
-			need = rtSlackUnknown
-		}
-	}
-	need += rtSlackMargin
+	need := rtSlack.est[reason].expected() + rtSlackMargin
 	start := nanotime()
 	for {
 		now := nanotime()
 		ok, again := rtSlackAt(now, need)
-		if now-start > rtSlackBound {
-			rtSlack.forced[reason].Add(1)
-			rtBoostSelf(reason)
+		forced := now-start > rtSlackBound
+		if ok || forced {
+			if reason != rtSlackForEachP {
+				rtBoostSelf(rtStopPrio())
+			}
 			lock(&sched.lock)
-			break
-		}
-		if ok {
-			rtBoostSelf(reason)
-			lock(&sched.lock)
-			if ok, _ = rtSlackAt(nanotime(), need); ok {
+			if ok, again = rtSlackAt(nanotime(), need); ok {
+				break
+			}
+			if forced {
+				rtSlack.forced[reason].Add(1)
 				break
 			}
 			unlock(&sched.lock)
-			rtUnboost()
-			continue
 		}
+		rtBoostSelf(rtReservePrio)
 		usleep(uint32(max(again-now, 1000) / 1000))
 	}
 	rtSlack.stops.Add(1)
@@ -146,38 +212,46 @@ func rtSlackLock(reason stwReason) bool {
 	return true
 }
 
-// rtBoostSelf boosts the initiator of a stop until rtStartPs.
-func rtBoostSelf(reason stwReason) {
-	if reason != rtSlackForEachP {
-		rtBoost(getg().m)
-	}
-}
-
-// rtSlackDone learns from a stop for the given reason that took ns.
-func rtSlackDone(reason stwReason, ns int64) {
-	est := rtSlack.est[reason]
-	rtSlack.est[reason] = max(ns, est-est/64)
-}
-
 // rtBoosted are the threads that run at a borrowed priority, and what they
-// had. Written with worldsema held.
+// had. The initiator is the first. Written with worldsema held.
 var rtBoosted struct {
 	n    int
-	prio uint32
+	prio uint32 // of the initiator
 	ms   [64]muintptr
 	tids [64]uint32
 	was  [64]rtSchedAttr
 }
 
-// rtBoost lends the thread of mp the priority of the most urgent task, unless
-// it has a real-time policy of its own or is entering real time: m.rt.attr
-// keeps the two apart, and rtEnter waits for the end of a boost. The caller
-// holds worldsema.
-func rtBoost(mp *m) {
+// rtStopPrio returns the priority of the initiator of a stop: one less than
+// that of the most urgent task, but so high that there is one less than it for
+// the threads that it waits for.
+func rtStopPrio() uint32 {
+	urgent := rtWatch.prio.Load() - 1 // the watchdog is one above
+	if urgent > 2 {
+		return urgent - 1
+	}
+	return max(urgent, 1)
+}
+
+// rtBoostSelf makes the calling thread, the initiator of a stop, run at prio
+// until rtUnboost.
+func rtBoostSelf(prio uint32) {
 	b := &rtBoosted
-	prio := rtWatch.prio.Load()
+	if b.n == 0 {
+		b.prio = prio
+		rtBoost(getg().m, prio)
+	} else if b.prio != prio && rtSetFIFO(0, prio) == 0 {
+		b.prio = prio
+	}
+}
+
+// rtBoost makes the thread of mp run at prio, unless it has a real-time policy
+// of its own or is entering real time: m.rt.attr keeps the two apart, and
+// rtEnter waits for the end of a boost. The caller holds worldsema.
+func rtBoost(mp *m, prio uint32) {
+	b := &rtBoosted
 	tid := uint32(mp.procid)
-	if b.n == len(b.ms) || tid == 0 || prio == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
+	if b.n == len(b.ms) || tid == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
 		return
 	}
 	was := &b.was[b.n]
@@ -186,11 +260,7 @@ func rtBoost(mp *m) {
 		return
 	}
 	was.runtime = 0 // see rtRestore
-	if b.n == 0 {
-		b.prio = max(prio, 2) - 1
-	}
-	a := rtSchedAttr{size: was.size, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK, priority: b.prio}
-	if rtSetattr(tid, &a) != 0 {
+	if rtSetFIFO(tid, prio) != 0 {
 		atomic.Store(&mp.rt.attr, 0)
 		return
 	}
@@ -200,21 +270,37 @@ func rtBoost(mp *m) {
 }
 
 // rtBoostWaited boosts the threads that the stop in progress waits for, if the
-// initiator, which gives them back what they had, is boosted itself.
+// initiator, which gives them back what they had, is boosted itself. They run
+// at one priority less: a thread that was between two goroutines when
+// preemptall looked may have gone on to the next, and then the initiator must
+// get the CPU to preempt it once more. (At the same priority it does not, and
+// the stop took as long as the tasks slept.)
+//
+// That happens with one stop in ten on a loaded CPU, so the first looks come
+// sooner than those of stopTheWorldWithSema.
 func rtBoostWaited() {
-	if atomic.Load(&rtSched.active) == 0 || rtBoosted.n == 0 {
+	b := &rtBoosted
+	if atomic.Load(&rtSched.active) == 0 || b.n == 0 {
 		return
 	}
-	for _, pp := range rtSched.ord {
-		if mp := pp.m.ptr(); mp != nil && atomic.Load(&pp.status) == _Prunning && mp != getg().m {
-			rtBoost(mp)
+	if prio := b.prio - 1; prio > 0 {
+		for _, pp := range rtSched.ord {
+			if mp := pp.m.ptr(); mp != nil && atomic.Load(&pp.status) == _Prunning && mp != getg().m {
+				rtBoost(mp, prio)
+			}
+		}
+		// Those that were given a P and have not run since.
+		for mp := allm; mp != nil; mp = mp.alllink {
+			if mp.nextp != 0 {
+				rtBoost(mp, prio)
+			}
 		}
 	}
-	// Those that were given a P and have not run since.
-	for mp := allm; mp != nil; mp = mp.alllink {
-		if mp.nextp != 0 {
-			rtBoost(mp)
+	for range 5 {
+		if notetsleep(&sched.stopnote, 20*1000) {
+			return // and so will the caller's
 		}
+		preemptall()
 	}
 }
 
@@ -230,7 +316,7 @@ func rtUnboost() {
 			// and goes on there. mp may be gone, and its procid is 0, which
 			// to the kernel is the calling thread.
 			var now rtSchedAttr
-			if rtGetattr(tid, &now) != 0 || now.policy != _SCHED_FIFO || now.priority != b.prio {
+			if rtGetattr(tid, &now) != 0 || now.policy != _SCHED_FIFO || now.priority != b.prio-1 {
 				continue
 			}
 			mp = nil

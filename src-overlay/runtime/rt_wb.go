@@ -37,6 +37,18 @@ type rtWBBuf struct {
 	buf  [wbBufEntries]uintptr
 }
 
+// fill moves what is in b to d. It reports false if that is nothing.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func (d *rtWBBuf) fill(b *wbBuf) bool {
+	start := uintptr(unsafe.Pointer(&b.buf[0]))
+	d.n = (b.next - start) / unsafe.Sizeof(b.buf[0])
+	memmove(unsafe.Pointer(&d.buf), unsafe.Pointer(&b.buf), b.next-start)
+	b.next = start
+	return d.n != 0
+}
+
 // rtWBDefer empties the write barrier buffer of a real-time goroutine without
 // marking. It reports false if wbBufFlush must mark.
 //
@@ -47,16 +59,12 @@ func rtWBDefer() bool {
 	if pp == nil || pp.rt.wb == nil {
 		return false
 	}
-	b := &pp.wbBuf
-	start := uintptr(unsafe.Pointer(&b.buf[0]))
 	for i := range pp.rt.wb {
 		d := &pp.rt.wb[i]
 		if d.full.Load() != 0 {
 			continue
 		}
-		d.n = (b.next - start) / unsafe.Sizeof(b.buf[0])
-		memmove(unsafe.Pointer(&d.buf), unsafe.Pointer(&b.buf), b.next-start)
-		b.next = start
+		d.fill(&pp.wbBuf)
 		d.full.Store(1)
 		pp.rt.used = true
 		return true
@@ -89,14 +97,38 @@ func rtWBMark(pp *rtP, gcw *gcWork) {
 		if d.full.Load() == 0 || !d.full.CompareAndSwap(1, 2) {
 			continue
 		}
-		for _, ptr := range d.buf[:d.n] {
-			if ptr < minLegalPointer || tryDeferToSpanScan(ptr, gcw) {
-				continue
-			}
-			if obj, span, objIndex := findObject(ptr, 0, 0); obj != 0 {
-				greyobject(obj, 0, 0, span, gcw, objIndex)
-			}
-		}
+		d.mark(gcw)
 		d.full.Store(0)
 	}
 }
+
+// mark marks the objects in d.
+//
+//go:nowritebarrierrec
+//go:systemstack
+func (d *rtWBBuf) mark(gcw *gcWork) {
+	for _, ptr := range d.buf[:d.n] {
+		if ptr < minLegalPointer || tryDeferToSpanScan(ptr, gcw) {
+			continue
+		}
+		if obj, span, objIndex := findObject(ptr, 0, 0); obj != 0 {
+			greyobject(obj, 0, 0, span, gcw, objIndex)
+		}
+	}
+}
+
+// rtWBTaken is what rtWBTake has taken. forEachP's caller, who holds worldsema,
+// owns it.
+var rtWBTaken rtWBBuf
+
+// rtWBTake empties the write barrier buffer of pp, which the calling thread has
+// seized, for rtWBMarkTaken. It reports false if there is nothing in it.
+func rtWBTake(pp *rtP) bool {
+	return rtWBTaken.fill(&pp.wbBuf)
+}
+
+// rtWBMarkTaken marks what rtWBTake took.
+//
+//go:nowritebarrierrec
+//go:systemstack
+func rtWBMarkTaken(gcw *gcWork) { rtWBTaken.mark(gcw) }

@@ -23,6 +23,7 @@ type runtimeState struct {
 	stops            []*metrics.Float64Histogram
 	latency          *metrics.Float64Histogram
 	usage            unix.Rusage
+	rt               rt.RuntimeStats
 }
 
 func readRuntime() *runtimeState {
@@ -42,6 +43,7 @@ func readRuntime() *runtimeState {
 		gcCPU: s[3].Value.Float64(), totalCPU: s[4].Value.Float64(),
 		stops:   []*metrics.Float64Histogram{s[5].Value.Float64Histogram(), s[6].Value.Float64Histogram()},
 		latency: s[7].Value.Float64Histogram(),
+		rt:      rt.ReadRuntimeStats(),
 	}
 	unix.Getrusage(unix.RUSAGE_SELF, &r.usage)
 	return r
@@ -51,6 +53,8 @@ func readRuntime() *runtimeState {
 func (a *runtimeState) until(b *runtimeState) *result.GoRuntime {
 	g := &result.GoRuntime{
 		GCs: uint32(b.gcs - a.gcs), HeapBytes: b.heap, AllocBytes: b.alloc - a.alloc,
+		RTStops:     b.rt.Stops - a.rt.Stops,
+		RTForced:    b.rt.Forced - a.rt.Forced,
 		Goroutines:  runtime.NumGoroutine(),
 		MajorFaults: b.usage.Majflt - a.usage.Majflt,
 		MinorFaults: b.usage.Minflt - a.usage.Minflt,
@@ -93,7 +97,11 @@ func diff(a, b *metrics.Float64Histogram, q float64) (n uint64, ns int64) {
 
 // rtStats are the runtime's own counts in the form of the result file.
 func rtStats(s rt.Stats) *result.RTStats {
-	r := &result.RTStats{Dispatches: s.Dispatches, Late: s.Late, MaxLatenessNS: int64(s.MaxLateness)}
+	r := &result.RTStats{
+		Dispatches: s.Dispatches, Late: s.Late, MaxLatenessNS: int64(s.MaxLateness),
+		Pauses: s.Pauses.Count, PauseMaxNS: int64(s.Pauses.Max), MinorFaults: s.MinorFaults, MajorFaults: s.MajorFaults,
+	}
+	r.MMU1ms, r.MMU10ms = s.Pauses.MMU()
 	for c, n := range s.Causes {
 		if n > 0 {
 			if r.Causes == nil {

@@ -335,6 +335,15 @@ func report(o *options.Options, run *scenario.Run, m *result.Measurement, out *b
 		fmt.Fprintf(out, "# Outside stops of the world: cycles %d missed %d, p50 %s p99 %s p99.9 %s p99.99 %s max %s us\n", s.Cycles, s.Missed,
 			us(s.P50NS), us(s.P99NS), us(s.P999NS), us(s.P9999NS), us(s.MaxNS))
 	}
+	for i, t := range m.Threads {
+		if r := t.RT; r != nil {
+			fmt.Fprintf(out, "# Thread %d: %d pauses, longest %s us, utilization in any 1 ms %.3f, 10 ms %.3f; page faults %d\n", i,
+				r.Pauses, us(r.PauseMaxNS), r.MMU1ms, r.MMU10ms, r.MinorFaults+r.MajorFaults)
+		}
+	}
+	if r := m.Runtime; r != nil && rt.Supported() {
+		fmt.Fprintf(out, "# Stops and safepoint rounds: %d, without slack %d; collections %d\n", r.RTStops, r.RTForced, r.GCs)
+	}
 	env := sysenv.Read()
 	if o.JSON != "" {
 		if err := writeJSON(o, m, &env); err != nil {

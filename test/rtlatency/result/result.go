@@ -240,22 +240,35 @@ type RTStats struct {
 	Late          uint64            `json:"late"` // over the runtime's threshold
 	MaxLatenessNS int64             `json:"max_lateness_ns"`
 	Causes        map[string]uint64 `json:"causes,omitempty"` // late dispatches by cause
+
+	// Pauses are the times for which the runtime kept the task, ready to run,
+	// from running. MMU is the minimum mutator utilization, 0 to 1.
+	Pauses     uint64  `json:"pauses"`
+	PauseMaxNS int64   `json:"pause_max_ns"`
+	MMU1ms     float64 `json:"mmu_1ms"`
+	MMU10ms    float64 `json:"mmu_10ms"`
+
+	// Page faults of the task's thread, since it began.
+	MinorFaults uint64 `json:"minor_faults"`
+	MajorFaults uint64 `json:"major_faults"`
 }
 
 // GoRuntime is what happened in the Go runtime while measuring.
 type GoRuntime struct {
 	GCs         uint32  `json:"gcs"`
-	STWs        uint64  `json:"stws"`         // stops of any kind
-	STWMaxNS    int64   `json:"stw_max_ns"`   // upper bound of the longest stop's bucket
-	HeapBytes   uint64  `json:"heap_bytes"`   // live at the end
-	AllocBytes  uint64  `json:"alloc_bytes"`  // allocated while measuring
-	Goroutines  int     `json:"goroutines"`   // at the end
-	MajorFaults int64   `json:"major_faults"` // of the process while measuring
-	MinorFaults int64   `json:"minor_faults"` // of the process while measuring
-	LoadOps     uint64  `json:"load_ops"`     // work the load did, to see that it ran
-	CPUTimeNS   int64   `json:"cpu_time_ns"`  // of the process while measuring
-	InvolCtxSw  int64   `json:"invol_ctx_sw"` // involuntary context switches
-	SchedLatNS  int64   `json:"sched_p99_ns"` // p99 of /sched/latencies while measuring
+	STWs        uint64  `json:"stws"`                // stops of any kind
+	STWMaxNS    int64   `json:"stw_max_ns"`          // upper bound of the longest stop's bucket
+	RTStops     uint64  `json:"rt_stops,omitempty"`  // stops and safepoint rounds that looked for slack (rtgo)
+	RTForced    uint64  `json:"rt_forced,omitempty"` // of these, begun without
+	HeapBytes   uint64  `json:"heap_bytes"`          // live at the end
+	AllocBytes  uint64  `json:"alloc_bytes"`         // allocated while measuring
+	Goroutines  int     `json:"goroutines"`          // at the end
+	MajorFaults int64   `json:"major_faults"`        // of the process while measuring
+	MinorFaults int64   `json:"minor_faults"`        // of the process while measuring
+	LoadOps     uint64  `json:"load_ops"`            // work the load did, to see that it ran
+	CPUTimeNS   int64   `json:"cpu_time_ns"`         // of the process while measuring
+	InvolCtxSw  int64   `json:"invol_ctx_sw"`        // involuntary context switches
+	SchedLatNS  int64   `json:"sched_p99_ns"`        // p99 of /sched/latencies while measuring
 	GCCPUFrac   float64 `json:"gc_cpu_fraction"`
 }
 
