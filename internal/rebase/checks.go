@@ -395,6 +395,10 @@ func (r *Rebase) checkUpstream(ctx context.Context, e *checkEnv) (string, error)
 	return strings.Join(lines, "\n"), err
 }
 
+// labScenarios are measured without load and beside one that allocates and
+// computes.
+const labScenarios = "periodic/abs,handover/chan,network/udp,memory/alloc-cycle"
+
 // Tolerances of the lab's figures, which repeat within a few percent: the new
 // release's may be this much greater than the old one's.
 const (
@@ -416,7 +420,7 @@ func (r *Rebase) checkLab(ctx context.Context, e *checkEnv) (string, error) {
 			continue
 		}
 		file := strings.TrimSuffix(e.log, ".log") + ".json"
-		out, err := e.rtgo(ctx, r.o.Root, "campaign", "-on", "amd64", "-set", "figures", "-D", "2s", "-no-c", "-stock", "none", "-rtgo", goroot, "-o", file)
+		out, err := e.rtgo(ctx, r.o.Root, "campaign", "-on", "amd64", "-scenario", labScenarios, "-D", "2s", "-no-c", "-stock", "none", "-rtgo", goroot, "-o", file)
 		if err != nil {
 			return out, err
 		}
