@@ -34,7 +34,7 @@ steps=(
 	"vet|5|go vet of every module"
 	"shellcheck|1|shell scripts"
 	"series|8|patch series of every release line: lint, strict apply; the overlay type-checks"
-	"linkname|5|what we bind with go:linkname: same types, allowed, as recorded"
+	"linkname|15|what we bind with go:linkname: same types, allowed, as recorded"
 	"unit|10|go test of every module under the bootstrap Go"
 	"published|20|an unpatched build is what upstream published, bit for bit"
 	"build|20|./build.sh: verified upstream to out/go"
