@@ -95,12 +95,23 @@ begin=$SECONDS
 say() { echo "[$(printf %4d $((SECONDS - begin)))s] $*" >&2; }
 
 # b is buildah with a store of its own, and with the isolation that works inside
-# of containers, too.
+# of containers, too. On a busy machine it may fail to seal its copy of itself
+# before it does anything (EBUSY): then it is tried again.
 b() {
-	local command=$1
+	local command=$1 said code try
 	shift
 	case $command in build | run) set -- --isolation chroot --network host "$@" ;; esac
-	buildah --root "$dir/store" --runroot "$dir/store.run" --storage-driver "$driver" "$command" "$@"
+	said=$(mktemp)
+	for try in 1 2 3 4 5; do
+		code=0
+		{ buildah --root "$dir/store" --runroot "$dir/store.run" --storage-driver "$driver" "$command" "$@" 2>&1 >&3 |
+			tee "$said" >&2; } 3>&1 || code=${PIPESTATUS[0]}
+		if [ "$code" = 0 ] || ! grep -q 'sealing memfd copy' "$said"; then break; fi
+		echo "ci/image.sh: buildah, attempt $try" >&2
+		sleep "$try"
+	done
+	rm -f "$said"
+	return "$code"
 }
 
 # overlay_works tells whether layers can be mounted over each other in DIR. In
