@@ -303,6 +303,45 @@ func TestCritical(t *testing.T) {
 	}
 }
 
+// A collection waits for slack, but not beyond the memory limit.
+func TestCriticalLimit(t *testing.T) {
+	needRT(t)
+	if !Supported() {
+		t.Skip("stock Go has no critical windows")
+	}
+	err := Do(Attr{Priority: 30}, func() error {
+		Critical(time.Hour)
+		defer Critical(0)
+		// collect returns the smallest of some: a busy machine adds. It
+		// tries until that is good.
+		collect := func(n int, good time.Duration) (least time.Duration) {
+			least = time.Hour
+			for i := 0; i < n && least > good; i++ {
+				took := make(chan time.Duration)
+				go func() {
+					begin := time.Now()
+					runtime.GC()
+					took <- time.Since(begin)
+				}()
+				least = min(least, <-took)
+			}
+			return least
+		}
+		slow := collect(5, 0)
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(1))
+		fast := collect(100, slow-10*time.Millisecond)
+		t.Logf("a collection took %v, beyond the memory limit %v", slow, fast)
+		// Two stops wait 10 ms each.
+		if slow < 20*time.Millisecond || fast > slow-10*time.Millisecond {
+			t.Errorf("a collection took %v, beyond the memory limit %v", slow, fast)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // Prepare keeps ordinary threads off the CPUs of tasks, those started later
 // as well, and follows the cpuset.
 func TestSplit(t *testing.T) {

@@ -91,11 +91,17 @@ func rtNoGCTest(t gcTrigger) bool {
 	if rtNoGC.open.Load() == 0 || t.kind == gcTriggerCycle {
 		return false
 	}
-	if gcController.heapLive.Load() >= rtNoGC.limit.Load() || int64(gcController.mappedReady.Load()) > gcController.memoryLimit.Load() {
+	if gcController.heapLive.Load() >= rtNoGC.limit.Load() || rtOverLimit() {
 		rtNoGC.broken.Add(1)
 		return false
 	}
 	return true
+}
+
+// rtOverLimit reports whether the process uses more than its memory limit
+// (GOMEMLIMIT, debug.SetMemoryLimit).
+func rtOverLimit() bool {
+	return int64(gcController.mappedReady.Load()) > gcController.memoryLimit.Load()
 }
 
 // rtStartNoGC opens a region with the given budget, unless a cycle is

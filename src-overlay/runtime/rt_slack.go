@@ -24,7 +24,8 @@
 // sleep, is taken, as it is if none has been measured. The check is made before
 // taking sched.lock and again with it held, since the initiator may lose the
 // CPU in between. After rtSlackBound it goes on anyway, and the stop is counted
-// as forced.
+// as forced. The collector's stops do so at once if the process has reached its
+// memory limit.
 //
 // An initiator that has to wait runs at SCHED_FIFO 1 meanwhile. An ordinary
 // thread would not get the CPU at the right moment: on a loaded machine it
@@ -180,11 +181,15 @@ func rtSlackLock(reason stwReason) bool {
 		return false
 	}
 	need := rtSlack.est[reason].expected() + rtSlackMargin
+	bound := int64(rtSlackBound)
+	if reason.isGC() && rtOverLimit() {
+		bound = 0 // memory goes before slack
+	}
 	start := nanotime()
 	for {
 		now := nanotime()
 		ok, again := rtSlackAt(now, need)
-		forced := now-start > rtSlackBound
+		forced := now-start >= bound
 		if ok || forced {
 			if reason != rtSlackForEachP {
 				rtBoostSelf(rtStopPrio())
@@ -226,7 +231,7 @@ var rtBoosted struct {
 // that of the most urgent task, but so high that there is one less than it for
 // the threads that it waits for.
 func rtStopPrio() uint32 {
-	urgent := rtWatch.prio.Load() - 1 // the watchdog is one above
+	urgent := max(rtWatch.prio.Load(), 1) - 1 // the watchdog is one above
 	if urgent > 2 {
 		return urgent - 1
 	}
