@@ -213,7 +213,7 @@ func TestDropIn(t *testing.T) {
 	if c.WorkingDir != "/go" || len(c.Entrypoint) > 0 || c.User != "" && c.User != "root" && c.User != "0" {
 		t.Errorf("working directory %s, entry point %q, user %q", c.WorkingDir, c.Entrypoint, c.User)
 	}
-	out := inside(t, nil, "rtgo", "sh", "-ec", `pwd; command -v go gofmt gcc g++ make git pkg-config; stat -c '%a %n' /go /go/bin /go/src; go version; go env GOROOT GOPATH GOTOOLCHAIN CGO_ENABLED`)
+	out := inside(t, nil, "rtgo", "sh", "-ec", `pwd; for p in go gofmt gcc g++ make git pkg-config; do command -v $p; done; stat -c '%a %n' /go /go/bin /go/src; go version; go env GOROOT GOPATH GOTOOLCHAIN CGO_ENABLED`)
 	want := "/go\n/usr/local/go/bin/go\n/usr/local/go/bin/gofmt\n/usr/bin/gcc\n/usr/bin/g++\n/usr/bin/make\n/usr/bin/git\n/usr/bin/pkg-config\n" +
 		"1777 /go\n1777 /go/bin\n1777 /go/src\ngo version " + version + " linux/"
 	if !strings.HasPrefix(out, want) || !strings.HasSuffix(out, "\n/usr/local/go\n/go\nlocal\n1\n") {
