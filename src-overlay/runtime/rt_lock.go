@@ -38,14 +38,14 @@ type rtMutexPI struct {
 // rtLock2 is the first step of lock2. Like rtUnlock2 it is small enough to be
 // inlined.
 func rtLock2(l *mutex) {
-	if atomic.Load(&rtSched.active) != 0 {
+	if rtSched.active != 0 && !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
 		rtLockPI(l)
 	}
 }
 
 func rtLockPI(l *mutex) {
 	tid := uint32(getg().m.procid)
-	if tid == 0 || l == &deadlock || atomic.Cas(&l.rt.word, 0, tid) {
+	if tid == 0 || l == &deadlock {
 		return // deadlock is locked twice, on purpose
 	}
 	if numCPUStartup > 1 {
@@ -59,7 +59,8 @@ func rtLockPI(l *mutex) {
 	rtPILock(&l.rt.word, tid)
 }
 
-// rtUnlock2 is the last step of unlock2, which has released upstream's lock.
+// rtUnlock2 is the last step of unlock2, which has released upstream's lock. It
+// is inlined.
 //
 //go:nowritebarrier
 func rtUnlock2(l *mutex) {
@@ -68,9 +69,10 @@ func rtUnlock2(l *mutex) {
 	}
 }
 
+//go:nosplit
 //go:nowritebarrier
 func rtUnlockPI(l *mutex) {
-	if tid := uint32(getg().m.procid); atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
+	if tid := uint32(getg().m.procid); !atomic.Cas(&l.rt.word, tid, 0) && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
 		rtPIUnlock(&l.rt.word, tid)
 	}
 }

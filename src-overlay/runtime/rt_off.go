@@ -38,6 +38,7 @@ func rtEnterSyscallSlow()                               {}
 func rtExitSyscall(mp *m)                               {}
 func rtReady(gp *g, pp *p) bool                         { return false }
 func rtReadyM(gp *g, mp *m) bool                        { return false }
+func rtGoready(gp *g) bool                              { return false }
 func rtGosched(gp *g, yield bool) bool                  { return false }
 func rtHoldsPI(mp *m) bool                              { return false }
 func rtInject(q *gQueue)                                {}
@@ -47,6 +48,7 @@ func rtScanLock(gp *g) bool                             { return true }
 func rtScanUnlock()                                     {}
 func rtWaitScan(gp *g) bool                             { return false }
 func rtYield()                                          {}
+func rtYieldNoG()                                       {}
 func rtSleep(gp *g, ns int64) bool                      { return false }
 func rtPollArm[T any](pd T, mode int32)                 {}
 func rtNetReady(gp *g, delta *int32) *g                 { return gp }
@@ -77,7 +79,7 @@ func rtSlackLock(reason stwReason) bool { return false }
 func rtLock2(l *mutex)   {}
 func rtUnlock2(l *mutex) {}
 
-func rtNetpollWait(delay int64) bool { return false }
+func rtNetpollWait(delay int64, waitms *int32) bool { return false }
 
 func rtBoostWaited()                 {}
 func rtSlackProfile(pcbuf []uintptr) {}

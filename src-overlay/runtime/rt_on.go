@@ -61,17 +61,19 @@
 //     GOMAXPROCS changes keep this true). The execution trace knows reserved
 //     Ps by a number that never changes.
 //   - A reserved P's run queue is always empty.
-//   - checkdead counts Ms parked in place (rtSched.nparked) as idle.
-//   - Whoever sets _Gscan on a real-time goroutine holds p.rt.scan, so that a
-//     thread that meets the bit can wait for it with inheritance instead of
-//     spinning on a thread that it may itself keep off the CPU.
+//   - checkdead counts Ms parked in place (rtParked) as idle.
+//   - Whoever sets _Gscan on a goroutine holds its scan lock (rtScanWord), so
+//     that a thread that meets the bit can wait for it with inheritance instead
+//     of spinning on a thread that it may itself keep off the CPU: on its own
+//     goroutine, or on an ordinary one that it makes ready.
 //
 // # Spins examined
 //
 // Places where an urgent thread could spin on a less urgent one, and what
 // became of each for a real-time thread:
 //
-//	casgstatus on _Gscan             waits on p.rt.scan with inheritance
+//	casgstatus and                   wait on the scan lock with inheritance,
+//	casGToPreemptScan on _Gscan      whoever's goroutine it is
 //	exitsyscall, lost P              cannot happen: the P is never taken; a
 //	                                 seized one is waited for with inheritance
 //	castogscanstatus                 one try, the callers decide
@@ -82,10 +84,16 @@
 //	lock2 (osyield)                  spins a bounded number of times, then
 //	                                 sleeps: no livelock, no inheritance yet
 //	Gosched in a loop (runtime.GC)   a real-time thread sleeps 20 µs in it
-//	tryRecordGoroutineProfile, ensureSwept, typehash of a new type, the
-//	profilers' and the trace's signal locks, suspendG
+//	tryRecordGoroutineProfile, ensureSwept, the GC mask of a new type, the
+//	profilers' and the trace's signal locks, suspendG, spanSet.pop (a pusher
+//	between its two steps), AllThreadsSyscall, the first store into an
+//	atomic.Value
 //	                                 rtYield: a real-time thread sleeps 20 µs
-//	                                 instead of yielding
+//	                                 instead of yielding, or of neither
+//	lockextra (cgo callbacks)        with tasks in the process every thread
+//	                                 sleeps 20 µs, threads of C included
+//	sync.Mutex, internal/sync        spin a bounded number of times
+//	lfstack, gcWork, limiters        lock-free: who fails, another succeeded
 //
 // # Rejected designs
 //
@@ -114,7 +122,8 @@ const rtOn = true
 // mRT is the part of an m that real-time goroutines need.
 type mRT struct {
 	p      rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
-	scan   rtPuintptr // the reserved P whose scan lock this M holds, or 0
+	scan   uintptr    // the scan lock that this M holds (rtScanWord), or 0
+	scanP  rtPuintptr // the reserved P of the goroutine it holds it for, or 0
 	scanAt int64      // since when
 	attr   uint32     // 1: entering real time; 2: boosted (rtBoost)
 	pi     int32      // rt.Mutexes held by the goroutine locked to this M
@@ -193,12 +202,14 @@ var rtSched struct {
 	ord  []*p   // allp without them
 	full []*p   // allp with them
 
+	// list is ps for threads that no stop stops, never changed.
+	list atomic.Pointer[[]*rtP]
+
 	// attached is the length of allp beyond gomaxprocs.
 	attached int32
 
 	active    uint32       // ntask, to be read without the lock
 	stopTID   uint32       // thread of the stop in progress; under sched.lock
-	nparked   atomic.Int32 // Ms parked in place, which checkdead counts as idle
 	threshold atomic.Int64 // dispatch lateness that counts as late, ns
 	global    rtStats      // sums over all tasks, for runtime/metrics
 }

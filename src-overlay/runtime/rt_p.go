@@ -143,6 +143,9 @@ func rtAttach(nprocs int32) {
 			timerpMask.set(id)
 		}
 		rtSched.ps = ps
+		list := new([]*rtP)
+		*list = ps
+		rtSched.list.Store(list)
 		rtSched.attached = n
 		rtSched.full = all
 	} else {

@@ -22,10 +22,9 @@
 // other changes the heap and then looks at p.rt.wake, so that one sees what the
 // other did.
 //
-// Deadlock detection: a parked M is counted in rtSched.nparked, by which
-// checkdead lowers its count of running Ms. Going idle must not cost a
-// real-time thread sched.lock, so the watchdog thread looks for a deadlock on
-// its behalf (rt_watch.go).
+// Deadlock detection: checkdead does not count parked Ms as running. Going idle
+// must not cost a real-time thread sched.lock, so the watchdog thread looks for
+// a deadlock on its behalf (rt_watch.go).
 
 package runtime
 
@@ -38,7 +37,7 @@ import (
 const (
 	rtWakeNone   = iota // running, or on its way to park
 	rtWakeReady         // made ready; consumed by rtPark
-	rtWakeParked        // waits on the futex, counted in nparked
+	rtWakeParked        // waits on the futex, idle to checkdead
 	rtWakePoll          // waits in ppoll
 	rtWakeTimer         // rtWakeParked, but told to look at its timers
 )
@@ -104,11 +103,25 @@ func rtWake(pp *rtP) {
 	pp.rt.readyAt = cputicks()
 	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
 	case rtWakeParked, rtWakeTimer:
-		rtSched.nparked.Add(-1)
 		futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
 	case rtWakePoll:
 		rtPollWake(pp)
 	}
+}
+
+// rtGoready is goready for a goroutine that is locked to its thread: it makes
+// gp ready on the short way if it is real-time and nobody wants to know more of
+// it. It must not be preempted between its checks.
+//
+//go:nosplit
+//go:nowritebarrier
+func rtGoready(gp *g) bool {
+	pp := rtPOf(gp)
+	if pp == nil || gp.tracking || gp.bubble != nil || traceEnabled() || !gp.atomicstatus.CompareAndSwap(_Gwaiting, _Grunnable) {
+		return false
+	}
+	rtWake(pp)
+	return true
 }
 
 // rtReadyM is rtReady for ready, whose mp it releases if it reports true.
@@ -196,6 +209,8 @@ func rtPark() bool {
 		return false
 	}
 	pp.preempt = false
+	// Sampled for /sched/latencies, it would not go the short ways.
+	mp.lockedg.ptr().tracking = false
 	rtRecord(pp)
 	rtReserveRefill(pp)
 	scan := int64(0)
@@ -245,7 +260,6 @@ func rtPark() bool {
 		if !atomic.Cas(&pp.rt.wake, rtWakeNone, rtWakeParked) {
 			continue
 		}
-		rtSched.nparked.Add(1)
 		if rtTimerBefore(pp) {
 			rtUnpark(pp)
 			continue
@@ -265,9 +279,9 @@ func rtPark() bool {
 		if next != 0 {
 			timerpMask.set(pp.id)
 		}
-		// Woken by a timer or a signal: look again, uncounted,
-		// unless somebody has made us ready meanwhile.
-		rtUnpark(pp)
+		if atomic.Load(&pp.rt.wake) != rtWakeReady {
+			rtUnpark(pp) // woken by a timer or a signal: look again
+		}
 	}
 	atomic.Store(&pp.rt.wake, rtWakeNone)
 	if scan != 0 {
@@ -278,14 +292,37 @@ func rtPark() bool {
 		pp.rt.readyAt = 0
 		rtWoke(pp, at, 0)
 	}
+	rtExecute(mp, mp.lockedg.ptr())
 	return true
+}
+
+// rtExecute is execute for the goroutine that rtPark waited with, on a short
+// way. It returns if somebody wants to know more of it, and the caller's
+// execute does it all.
+//
+//go:yeswritebarrierrec
+func rtExecute(mp *m, gp *g) {
+	if goroutineProfile.active || gp.tracking || gp.bubble != nil || gp.ditWanted || mp.ditEnabled || mp.profilehz != sched.profilehz || traceEnabled() {
+		return
+	}
+	mp.curg = gp
+	gp.m = mp
+	gp.syncSafePoint = false
+	if !gp.atomicstatus.CompareAndSwap(_Grunnable, _Grunning) {
+		return // being scanned
+	}
+	gp.waitsince = 0
+	gp.preempt = false
+	gp.stackguard0 = gp.stack.lo + stackGuard
+	mp.p.ptr().schedtick++
+	gogo(&gp.sched) // Never returns.
 }
 
 // rtUnpark takes back that the thread of pp, the calling one, is parked,
 // unless rtWake did.
 func rtUnpark(pp *rtP) {
-	if atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeNone) || atomic.Cas(&pp.rt.wake, rtWakeTimer, rtWakeNone) {
-		rtSched.nparked.Add(-1)
+	if !atomic.Cas(&pp.rt.wake, rtWakeParked, rtWakeNone) {
+		atomic.Cas(&pp.rt.wake, rtWakeTimer, rtWakeNone)
 	}
 }
 
@@ -338,4 +375,23 @@ func rtFutexWait(addr *uint32, val uint32, deadline int64) {
 }
 
 // rtParked returns how many Ms are parked in place, for checkdead.
-func rtParked() int32 { return rtSched.nparked.Load() }
+//
+//go:nowritebarrierrec
+func rtParked() (n int32) {
+	for _, pp := range rtAllPs() {
+		if w := atomic.Load(&pp.rt.wake); w == rtWakeParked || w == rtWakeTimer {
+			n++
+		}
+	}
+	return n
+}
+
+// rtAllPs returns the reserved Ps, for threads that no stop stops.
+//
+//go:nowritebarrierrec
+func rtAllPs() []*rtP {
+	if list := rtSched.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}

@@ -86,23 +86,44 @@ func rtPIFail(word *uint32, r int32) {
 	})
 }
 
+// rtScanWords are the scan locks of ordinary goroutines, which share them: a
+// g has no room for one.
+var rtScanWords [64]uint32
+
+// rtScanWord returns the scan lock of gp, nil if nobody needs one.
+//
+//go:nosplit
+func rtScanWord(gp *g) *uint32 {
+	if pp := rtPOf(gp); pp != nil {
+		return &pp.rt.scan
+	}
+	if atomic.Load(&rtSched.active) == 0 {
+		return nil
+	}
+	return &rtScanWords[gp.goid%uint64(len(rtScanWords))]
+}
+
 // rtScanLock takes the scan lock of gp before the calling M sets _Gscan on
 // it. It reports whether the M may go on to try: another thread holding the
-// lock has, or is about to have, the bit. Ordinary goroutines have no scan
-// lock.
+// lock has, or is about to have, the bit, of gp or of an ordinary goroutine
+// that shares the lock.
 //
 //go:nosplit
 func rtScanLock(gp *g) bool {
-	pp := rtPOf(gp)
-	if pp == nil {
+	word := rtScanWord(gp)
+	if word == nil {
 		return true
 	}
 	mp := getg().m
-	if !rtSlackScan(pp) || !rtPITryLock(&pp.rt.scan, uint32(mp.procid)) {
+	pp := rtPOf(gp)
+	if pp != nil && !rtSlackScan(pp) || !rtPITryLock(word, uint32(mp.procid)) {
 		return false
 	}
-	mp.rt.scan.set(pp)
-	mp.rt.scanAt = nanotime()
+	mp.rt.scan = uintptr(unsafe.Pointer(word))
+	mp.rt.scanP.set(pp)
+	if pp != nil {
+		mp.rt.scanAt = nanotime()
+	}
 	return true
 }
 
@@ -111,40 +132,45 @@ func rtScanLock(gp *g) bool {
 //go:nosplit
 func rtScanUnlock() {
 	mp := getg().m
-	if pp := mp.rt.scan.ptr(); pp != nil {
+	if word := (*uint32)(unsafe.Pointer(mp.rt.scan)); word != nil {
 		mp.rt.scan = 0
-		pp.rt.scans.add(nanotime() - mp.rt.scanAt)
-		rtPIUnlock(&pp.rt.scan, uint32(mp.procid))
+		if pp := mp.rt.scanP.ptr(); pp != nil {
+			mp.rt.scanP = 0
+			pp.rt.scans.add(nanotime() - mp.rt.scanAt)
+		}
+		rtPIUnlock(word, uint32(mp.procid))
 	}
 }
 
-// rtWaitScan waits until nobody holds _Gscan of the real-time goroutine gp,
-// lending the holder the calling thread's priority. It reports false, having
-// done nothing, if gp is ordinary or the bit is not set.
+// rtWaitScan waits until nobody holds _Gscan of gp, lending the holder the
+// calling thread's priority. It reports false, having done nothing, if there
+// is no real-time goroutine that could be concerned or the bit is not set.
 //
 //go:nosplit
 func rtWaitScan(gp *g) bool {
-	pp := rtPOf(gp)
-	if pp == nil || gp.atomicstatus.Load()&_Gscan == 0 {
+	word := rtScanWord(gp)
+	if word == nil || gp.atomicstatus.Load()&_Gscan == 0 {
 		return false
 	}
-	tid := uint32(getg().m.procid)
-	if atomic.Load(&pp.rt.scan)&_FUTEX_TID_MASK == tid {
+	mp := getg().m
+	tid := uint32(mp.procid)
+	if tid == 0 || atomic.Load(word)&_FUTEX_TID_MASK == tid {
 		return false
 	}
-	free := rtPITryLock(&pp.rt.scan, tid)
+	free := rtPITryLock(word, tid)
 	if !free {
 		start := nanotime()
-		rtPILock(&pp.rt.scan, tid)
-		if pp.rt.tid == tid {
+		rtPILock(word, tid)
+		if pp := mp.rt.p.ptr(); pp != nil {
 			pp.rt.cause = rtCauseScan
 			rtPaused(pp, start)
 		}
 	}
-	rtPIUnlock(&pp.rt.scan, tid)
+	rtPIUnlock(word, tid)
 	if free && gp.atomicstatus.Load()&_Gscan != 0 {
-		// The bit was set before gp entered real time. Sleep rather than
-		// spin: its holder may be a thread that we keep off the CPU.
+		// The bit was set before gp entered real time, or before anybody
+		// did. Sleep rather than spin: its holder may be a thread that we
+		// keep off the CPU.
 		usleep_no_g(10)
 	}
 	return true
@@ -160,3 +186,16 @@ func rtYield() {
 		usleep(20)
 	}
 }
+
+// rtYieldNoG is rtYield for loops that threads of C run as well, which have no
+// g: with tasks in the process every thread sleeps in them.
+//
+//go:nosplit
+func rtYieldNoG() {
+	if atomic.Load(&rtSched.active) != 0 {
+		usleep_no_g(20)
+	}
+}
+
+//go:linkname atomic_rtYield sync/atomic.runtime_rtYield
+func atomic_rtYield() { rtYield() }

@@ -83,15 +83,28 @@ func rtNanosleep(when int64) {
 }
 
 // rtNetpollWait waits until the runtime's epoll set has events, at most delay
-// nanoseconds. netpoll then collects them without waiting. It reports false if
-// the caller must wait itself.
+// nanoseconds. It reports true if the time is up and there are none. Otherwise
+// netpoll must look, waiting waitms, which is set to 0 unless there was
+// an error.
 //
 //go:nowritebarrierrec
-func rtNetpollWait(delay int64) bool {
+func rtNetpollWait(delay int64, waitms *int32) bool {
+	// The time that delay counts from was read before findRunnable looked
+	// for work everywhere.
+	if until := sched.pollUntil.Load(); until != 0 {
+		delay = until - nanotime()
+	}
+	if delay <= 0 {
+		*waitms = 0
+		return false
+	}
 	fd := rtPollfd{fd: epfd, events: _POLLIN}
 	var ts timespec
 	ts.tv_sec = delay / 1e9
 	ts.tv_nsec = delay % 1e9
-	_, _, e := linux.Syscall6(rtSYS_ppoll, uintptr(noescape(unsafe.Pointer(&fd))), 1, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
-	return e == 0 || e == _EINTR
+	n, _, e := linux.Syscall6(rtSYS_ppoll, uintptr(noescape(unsafe.Pointer(&fd))), 1, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
+	if e == 0 || e == _EINTR {
+		*waitms = 0
+	}
+	return e == 0 && n == 0
 }

@@ -218,7 +218,7 @@ func rtWatchLoop() {
 		sigprocmask(_SIG_SETMASK, &all, &old)
 		sigprocmask(_SIG_SETMASK, &old, nil)
 
-		if rtSched.nparked.Load() > 0 && mcount()-sched.nmidle-sched.nmidlelocked-sched.nmsys <= rtSched.nparked.Load() {
+		if n := rtParked(); n > 0 && mcount()-sched.nmidle-sched.nmidlelocked-sched.nmsys <= n {
 			lock(&sched.lock)
 			checkdead()
 			unlock(&sched.lock)
@@ -263,7 +263,7 @@ func rtWatchSleep() {
 		// Another release is near: let it pass.
 		now := nanotime()
 		again := false
-		for _, pp := range rtSched.ps {
+		for _, pp := range rtAllPs() {
 			if r := pp.rt.release; r > now-rtWatchMargin/2 && r < now+rtWatchMargin/2 {
 				when = max(when, r+rtWatchMargin)
 				again = true
@@ -284,7 +284,7 @@ func rtWatchHogs(now int64, starved bool) {
 	if limit == 0 {
 		limit = rtWatchLimit
 	}
-	for _, pp := range rtSched.ps {
+	for _, pp := range rtAllPs() {
 		w := &pp.rt.watch
 		if n := pp.rt.acquired; pp.rt.task == 0 || n != w.acquired || pp.rt.running == 0 {
 			w.acquired = n
