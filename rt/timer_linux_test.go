@@ -5,8 +5,12 @@
 package rt
 
 import (
+	"context"
 	"errors"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -76,4 +80,134 @@ func TestTimerMoved(t *testing.T) {
 			task.Wait()
 		}
 	}
+}
+
+// busy keeps every ordinary P busy until the returned function is called.
+func busy() (stop func()) {
+	var ended atomic.Bool
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) + 1 {
+		wg.Go(func() {
+			for !ended.Load() {
+			}
+		})
+	}
+	return func() {
+		ended.Store(true)
+		wg.Wait()
+	}
+}
+
+// Timers that a task has made run though no ordinary P is idle, which alone
+// would look for them: while the task sleeps, while it waits, and when it has
+// left real time.
+func TestTimersOfTask(t *testing.T) {
+	needRT(t)
+	defer busy()()
+	for _, test := range []struct {
+		name string
+		wait func(fired *atomic.Bool)
+	}{
+		{"sleeps", func(fired *atomic.Bool) {
+			for range 2000 {
+				if fired.Load() {
+					break
+				}
+				SleepUntil(time.Now().Add(time.Millisecond))
+			}
+		}},
+		{"sleeps by time.Sleep", func(fired *atomic.Bool) {
+			for range 2000 {
+				if fired.Load() {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}},
+		{"waits", func(fired *atomic.Bool) { <-time.After(2 * time.Second) }},
+		{"leaves", func(*atomic.Bool) {}},
+	} {
+		var fired atomic.Bool
+		err := Do(Attr{Priority: 10}, func() error {
+			time.AfterFunc(5*time.Millisecond, func() { fired.Store(true) })
+			test.wait(&fired)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for until := time.Now().Add(5 * time.Second); !fired.Load(); time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("%s: the timer never fired", test.name)
+			}
+		}
+	}
+}
+
+// The deadline of a context that a task has made ends a wait for it though no
+// ordinary goroutine can run: one holds an rt.Mutex, so that it is not
+// preempted, and computes on the only ordinary P.
+func TestContextDeadline(t *testing.T) {
+	needRT(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	type key struct{}
+	background := context.Background()
+	for _, test := range []struct {
+		name   string
+		parent func() (context.Context, context.CancelFunc)
+	}{
+		{"background", func() (context.Context, context.CancelFunc) { return background, func() {} }},
+		{"without cancel", func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(context.WithValue(background, key{}, 1))
+			return context.WithoutCancel(ctx), cancel
+		}},
+		{"later deadline", func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithTimeout(background, time.Hour)
+			return context.WithValue(ctx, key{}, 1), cancel
+		}},
+	} {
+		var holds, done, gaveUp atomic.Bool
+		var mu Mutex
+		err := Do(Attr{Priority: 10}, func() error {
+			go func() {
+				mu.Lock()
+				defer mu.Unlock()
+				holds.Store(true)
+				for start := time.Now(); !done.Load(); {
+					if time.Since(start) > 10*time.Second {
+						gaveUp.Store(true)
+						return
+					}
+				}
+			}()
+			defer done.Store(true)
+			for !holds.Load() {
+				SleepUntil(time.Now().Add(time.Millisecond))
+			}
+			parent, cancel := test.parent()
+			defer cancel()
+			for range 50 {
+				if err := expire(parent); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if gaveUp.Load() {
+			t.Errorf("%s: the wait ended only when an ordinary goroutine could run", test.name)
+		}
+	}
+}
+
+// expire waits for a deadline by a child of the context that has it.
+func expire(parent context.Context) error {
+	ctx, cancel := context.WithTimeout(parent, 2*time.Millisecond)
+	defer cancel()
+	child, cancelChild := context.WithCancel(ctx)
+	defer cancelChild()
+	<-child.Done()
+	return wantIs(child.Err(), context.DeadlineExceeded)
 }

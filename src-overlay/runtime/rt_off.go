@@ -57,6 +57,7 @@ func rtTimersMoved()                                    {}
 func rtSysmonTick()                                     {}
 func rtSigDump[T any](gp *g, c T)                       {}
 func rtGoexit()                                         {}
+func rtFuncEnded(mp *m)                                 {}
 func rtMain()                                           {}
 func rtNoAssist(gp *g) bool                             { return false }
 func rtNoSweep() bool                                   { return false }

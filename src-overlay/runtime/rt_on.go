@@ -83,13 +83,13 @@
 //	forEachP, stopTheWorld           block on a note, do not spin
 //	lock2 (osyield)                  spins a bounded number of times, then
 //	                                 sleeps: no livelock, no inheritance yet
-//	Gosched in a loop (runtime.GC)   a real-time thread sleeps 20 µs in it
+//	Gosched in a loop (runtime.GC)   rtYield
 //	tryRecordGoroutineProfile, ensureSwept, the GC mask of a new type, the
 //	profilers' and the trace's signal locks, suspendG, spanSet.pop (a pusher
 //	between its two steps), AllThreadsSyscall, the first store into an
 //	atomic.Value
-//	                                 rtYield: a real-time thread sleeps 20 µs
-//	                                 instead of yielding, or of neither
+//	                                 rtYield: a real-time thread sleeps 20 µs,
+//	                                 or longer if the loop goes on
 //	lockextra (cgo callbacks)        with tasks in the process every thread
 //	                                 sleeps 20 µs, threads of C included
 //	sync.Mutex, internal/sync        spin a bounded number of times
@@ -127,6 +127,8 @@ type mRT struct {
 	scanAt int64      // since when
 	attr   uint32     // 1: entering real time; 2: boosted (rtBoost)
 	pi     int32      // rt.Mutexes held by the goroutine locked to this M
+
+	yield struct{ first, last int64 } // of rtYield, when the loop began and it returned
 }
 
 // rtP is a reserved P. A pointer to its p converts to a pointer to it, if
@@ -174,6 +176,8 @@ type pRT struct {
 		cpu      int64 // CPU time of the thread then, ns
 	}
 	dump uint32 // the watchdog wants the stack
+
+	funcs rtFuncs
 
 	pollpd   *pollDesc // set by rtPollArm for the next park
 	pollmode int32

@@ -85,6 +85,10 @@ func rtReadyAny(gp *g, pp *p) bool {
 		return true
 	}
 	if pp != nil && rtReserved(pp) {
+		if mp := getg().m; mp.rt.p != 0 && mp.rt.p.ptr().rt.funcs.mine {
+			mp.rt.p.ptr().rt.funcs.q.pushBack(gp)
+			return true
+		}
 		lock(&sched.lock)
 		globrunqput(gp)
 		unlock(&sched.lock)
@@ -149,6 +153,9 @@ func rtGosched(gp *g, yield bool) bool {
 
 func rtGoschedRT(mp *m, gp *g, yield bool) bool {
 	if pp := mp.rt.p.ptr(); pp != nil {
+		if rtGuest(gp, mp) {
+			return rtReady(gp, &pp.p)
+		}
 		atomic.Store(&pp.rt.wake, rtWakeReady)
 		if yield {
 			rtYield()
@@ -239,14 +246,10 @@ func rtPark() bool {
 			break
 		}
 
-		next := int64(0)
-		if pp.timers.wakeTime() != 0 {
-			_, next, _ = pp.timers.check(0, nil)
-			if atomic.Load(&pp.rt.wake) == rtWakeReady {
-				break
-			}
+		next := rtRunTimers(pp)
+		if atomic.Load(&pp.rt.wake) == rtWakeReady {
+			break
 		}
-
 		if next != 0 {
 			pp.rt.until.Store(next)
 		} else {

@@ -181,11 +181,29 @@ func rtWaitScan(gp *g) bool {
 // very thread off the CPU that the loop waits for. So does a thread that a stop
 // has boosted (in the lab one of the collector spun for 1.8 s in suspendG). On
 // other threads it does nothing.
+//
+// It sleeps for a quarter of the time that the loop has waited so far, since
+// where timers are slow (a virtual machine) two threads that wake every 20 µs
+// leave two CPUs no time for anybody else.
 func rtYield() {
-	if mp := getg().m; rtIsM(mp) || atomic.Load(&mp.rt.attr) == 2 {
-		usleep(20)
+	mp := getg().m
+	if !rtIsM(mp) && atomic.Load(&mp.rt.attr) != 2 {
+		return
 	}
+	y := &mp.rt.yield
+	now := nanotime()
+	if now-y.last > 5*rtYieldMin {
+		y.first = now // another loop
+	}
+	usleep(uint32(min(max((now-y.first)/4, rtYieldMin), rtYieldMax) / 1000))
+	y.last = nanotime()
 }
+
+// The least and the most that rtYield sleeps, ns.
+const (
+	rtYieldMin = 20 * 1000
+	rtYieldMax = 1000 * 1000
+)
 
 // rtYieldNoG is rtYield for loops that threads of C run as well, which have no
 // g: with tasks in the process every thread sleeps in them.

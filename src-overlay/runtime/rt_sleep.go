@@ -41,6 +41,9 @@ func rtSleep(gp *g, ns int64) bool {
 	if when < 0 { // check for overflow.
 		when = maxWhen
 	}
+	if pp := gp.m.rt.p.ptr(); pp.rt.release != 0 || rtTimersDue(pp, when) {
+		return false // sleep parked
+	}
 	rtSleepUntil(when)
 	return true
 }
@@ -56,11 +59,16 @@ func rtSleepUntil(when int64) {
 	from := cputicks()
 	pp.rt.room = room
 	pp.rt.release = when
-	rtNanosleep(when)
+	if rtTimersDue(pp, when) {
+		timeSleep(room)
+	} else {
+		rtNanosleep(when)
+	}
 	pp.rt.release = 0
 	if room < rtAnchorMax {
 		rtWoke(pp, from, room)
 	} else {
+		pp.rt.woke.at = 0 // noted if it slept parked
 		rtCheckPreemptLatency(pp, nanotime()-when)
 	}
 }

@@ -313,8 +313,10 @@ func rtLeave() {
 	atomic.Store(&mp.rt.attr, 0)
 	rtRecord(pp)
 	rtFold(pp.rt.stats)
+	timers := rtTakeTimers(pp)
 	mcall(rtLeaveM)
 	UnlockOSThread()
+	rtGiveTimers(timers)
 	rtWatchUpdate()
 }
 
@@ -384,7 +386,11 @@ func rtGoexit() {
 }
 
 func rtGoexitRT() {
-	mp := getg().m
+	gp := getg()
+	mp := gp.m
+	if rtGuest(gp, mp) {
+		return
+	}
 	if mp.rt.pi != 0 {
 		rtMutexGoexit()
 	}
