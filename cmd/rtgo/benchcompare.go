@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"rtgo.dev/rtgo/internal/benchcmp"
+	"rtgo.dev/rtgo/internal/lab"
 	"rtgo.dev/rtgo/internal/upstreamtest"
 )
 
@@ -38,6 +39,11 @@ With -limit the geomean must stay at or below it with its whole 95% interval.
 -control runs a a second time as a third side: what it differs from itself is
 the noise of the machine.
 
+-lab runs everything in the lab instead, in one boot of a virtual machine with
+one CPU whose clock counts instructions (docs/lab.md). Other load of this
+machine has no influence there, and a few rounds are enough; the figures are
+path lengths, without caches. CGO_ENABLED=0.
+
 Exit status: 0 within the limit, or none given; 1 beyond the limit,
 inconclusive, or an error; 2 wrong usage.
 
@@ -46,6 +52,7 @@ Examples:
   rtgo bench-compare -groups channel,timer -rounds 10
   rtgo bench-compare -env GOEXPERIMENT=nort -keep out/bench    then: benchstat out/bench/a.txt out/bench/b.txt
   rtgo bench-compare -pkg net/http -bench 'ClientServer' -rounds 20
+  rtgo bench-compare -lab amd64 -limit 1 -rounds 6 -benchtime 10ms
 `
 
 func benchCompare(args []string) int {
@@ -67,6 +74,7 @@ func benchCompare(args []string) int {
 		cpu       = fs.String("cpu", "", "go test -cpu `list`")
 		limit     = fs.Float64("limit", 0, "largest slow-down of the geomean, in percent; 0 only reports")
 		control   = fs.Bool("control", false, "compare a with itself as well")
+		inLab     = fs.String("lab", "", "run in the lab, on a machine of this `architecture`: amd64 or arm64")
 		keep      = fs.String("keep", "", "keep the raw output in `dir`, for benchstat")
 		jsonFile  = fs.String("json", "", "write the report as JSON to `file`")
 		quiet     = fs.Bool("q", false, "no progress on standard error")
@@ -80,6 +88,9 @@ func benchCompare(args []string) int {
 	}
 	if _, err := regexp.Compile(*bench); err != nil {
 		return usageError(name, "-bench: %v", err)
+	}
+	if *inLab != "" && *cpu != "" {
+		return usageError(name, "the lab's machine has one CPU; -lab excludes -cpu")
 	}
 	o := benchcmp.Options{Rounds: *rounds, Benchtime: *benchtime, CPU: *cpu, Keep: *keep}
 	if !*quiet {
@@ -126,6 +137,14 @@ func benchCompare(args []string) int {
 	if err != nil {
 		return fail(name, err)
 	}
+	machine := upstreamtest.Platform()
+	cpus := runtime.NumCPU()
+	if *inLab != "" {
+		if o.Lab, err = benchLab(ctx, *inLab); err != nil {
+			return fail(name, err)
+		}
+		machine, cpus = "linux/"+*inLab+", simulated time", 1
+	}
 	sides := []*benchcmp.Side{{Label: "a", GOROOT: at.GOROOT}, {Label: "b", GOROOT: broot, Env: env}}
 	if *control {
 		sides = append(sides, &benchcmp.Side{Label: "control", GOROOT: at.GOROOT})
@@ -133,7 +152,7 @@ func benchCompare(args []string) int {
 	r := &benchcmp.Report{
 		Schema: 1, Command: "rtgo bench-compare " + strings.Join(args, " "), Limit: *limit / 100,
 		A: av + " " + at.GOROOT, B: strings.TrimSpace(bv + " " + broot + " " + strings.Join(env, " ")),
-		Platform: upstreamtest.Platform(), CPUs: runtime.NumCPU(), Rounds: *rounds, Benchtime: *benchtime,
+		Platform: machine, CPUs: cpus, Rounds: *rounds, Benchtime: *benchtime,
 		Start: time.Now().UTC().Truncate(time.Second),
 	}
 	ms, err := benchcmp.Measure(ctx, sides, o)
@@ -155,4 +174,24 @@ func benchCompare(args []string) int {
 		return fail(name, fmt.Errorf("inconclusive: the geomean is %s, the limit %+.2f%%; give more -rounds on an idle machine", r.Geomean, *limit))
 	}
 	return 0
+}
+
+// benchLab makes ready a boot of the lab for benchmarks.
+func benchLab(ctx context.Context, arch string) (*benchcmp.Lab, error) {
+	a, err := lab.ParseArch(arch)
+	if err != nil {
+		return nil, err
+	}
+	store, err := labStore()
+	if err != nil {
+		return nil, err
+	}
+	s := &labSetup{arch: arch, clock: string(lab.Icount), cpus: 1, mem: 2048, seed: 1, timeout: 2 * time.Hour, bootTime: lab.DefaultLimits.Boot, hang: 5 * time.Minute}
+	job, err := s.job(ctx, store, a)
+	if err != nil {
+		return nil, err
+	}
+	return &benchcmp.Lab{Arch: a, Store: store, Job: job, Boot: func(ctx context.Context, j *lab.Job) *lab.Result {
+		return lab.Run(ctx, j, labLock(store), os.Stderr)
+	}}, nil
 }

@@ -8,6 +8,10 @@
 // toolchain, and each benchmark function is run alternately with one and the
 // other (AB, BA, AB, ...) in many short rounds, so that slow drift of the
 // machine hits both alike. Statistics are those of golang.org/x/perf.
+//
+// Or it runs them in the lab, whose clock counts instructions: there a
+// difference of a few instructions shows, whatever else the host does, and
+// caches and the cost of single instructions do not.
 package benchcmp
 
 import (
@@ -58,7 +62,14 @@ type Options struct {
 	Benchtime string // of each run of each benchmark, as go test -benchtime
 	CPU       string // GOMAXPROCS list as go test -cpu; "" is the default
 	Keep      string // directory for the raw output, one file per side, for benchstat
+	Lab       *Lab   // runs them there instead of here; may be nil
 	Progress  io.Writer
+}
+
+func (o *Options) progress(format string, a ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, "bench-compare: "+format+"\n", a...)
+	}
 }
 
 // A Measurement holds one unit of one benchmark: for each side a value per
@@ -82,11 +93,11 @@ func (s *Side) environ() []string {
 	return append(append(env, "GOENV=off", "GOFLAGS=", "GOTOOLCHAIN=local"), s.Env...)
 }
 
-// compile builds the test binary of pkg.
-func (s *Side) compile(ctx context.Context, pkg, out string) error {
+// compile builds the test binary of pkg, with env in addition.
+func (s *Side) compile(ctx context.Context, pkg, out string, env ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.GOROOT, "bin", "go"), "test", "-c", "-vet=off", "-o", out, pkg)
 	cmd.Dir = filepath.Join(s.GOROOT, "src")
-	cmd.Env = append(s.environ(), "GOROOT="+s.GOROOT)
+	cmd.Env = append(append(s.environ(), "GOROOT="+s.GOROOT), env...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("compiling the tests of %s with %s: %v\n%s", pkg, s.GOROOT, err, bytes.TrimSpace(msg))
 	}
@@ -108,60 +119,18 @@ func Measure(ctx context.Context, sides []*Side, o Options) ([]*Measurement, err
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	progress := func(format string, a ...any) {
-		if o.Progress != nil {
-			fmt.Fprintf(o.Progress, "bench-compare: "+format+"\n", a...)
-		}
+	bins, err := compileAll(ctx, sides, o, tmp)
+	if err != nil {
+		return nil, err
 	}
-
-	bins := map[string][]string{} // by package
-	var benches []*benchmark
-	for _, g := range o.Groups {
-		if bins[g.Pkg] == nil {
-			for i, s := range sides {
-				dir := filepath.Join(tmp, string(rune('a'+i)))
-				if err := os.MkdirAll(dir, 0o777); err != nil {
-					return nil, err
-				}
-				out := filepath.Join(dir, filepath.Base(g.Pkg)+".test")
-				progress("compiling %s tests with %s", g.Pkg, s.GOROOT)
-				if err := s.compile(ctx, g.Pkg, out); err != nil {
-					return nil, err
-				}
-				bins[g.Pkg] = append(bins[g.Pkg], out)
-			}
-		}
-		names, err := list(ctx, sides, bins[g.Pkg], g)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			benches = append(benches, &benchmark{g, n, bins[g.Pkg]})
-		}
-	}
-
 	raw := make([]*bytes.Buffer, len(sides))
 	for i := range raw {
 		raw[i] = new(bytes.Buffer)
 	}
-	start := time.Now()
-	for round := range o.Rounds {
-		for _, b := range benches {
-			for k := range sides {
-				i := k
-				if round%2 == 1 { // who goes second finds warmer caches and a hotter CPU
-					i = len(sides) - 1 - k
-				}
-				out, err := sides[i].run(ctx, b, i, o)
-				if err != nil {
-					return nil, err
-				}
-				raw[i].Write(out)
-			}
-		}
-		d := time.Since(start)
-		progress("round %d of %d, %s, %s left", round+1, o.Rounds, d.Round(time.Second),
-			(d / time.Duration(round+1) * time.Duration(o.Rounds-round-1)).Round(time.Second))
+	if o.Lab != nil {
+		err = o.Lab.measure(ctx, sides, o, bins, raw)
+	} else {
+		err = measureHere(ctx, sides, o, bins, raw)
 	}
 	if o.Keep != "" {
 		if err := os.MkdirAll(o.Keep, 0o777); err != nil {
@@ -173,7 +142,81 @@ func Measure(ctx context.Context, sides []*Side, o Options) ([]*Measurement, err
 			}
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
 	return collect(sides, o.Groups, raw)
+}
+
+// compileAll builds the test binaries of all packages below tmp. It returns
+// their names by package and side.
+func compileAll(ctx context.Context, sides []*Side, o Options, tmp string) (map[string][]string, error) {
+	bins := map[string][]string{}
+	var env []string
+	if o.Lab != nil {
+		env = []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + string(o.Lab.Arch)}
+	}
+	for _, g := range o.Groups {
+		if bins[g.Pkg] != nil {
+			continue
+		}
+		for i, s := range sides {
+			dir := filepath.Join(tmp, string(rune('a'+i)))
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				return nil, err
+			}
+			out := filepath.Join(dir, strings.ReplaceAll(g.Pkg, "/", "_")+".test")
+			o.progress("compiling %s tests with %s", g.Pkg, s.GOROOT)
+			if err := s.compile(ctx, g.Pkg, out, env...); err != nil {
+				return nil, err
+			}
+			bins[g.Pkg] = append(bins[g.Pkg], out)
+		}
+	}
+	return bins, nil
+}
+
+// measureHere runs everything on this machine.
+func measureHere(ctx context.Context, sides []*Side, o Options, bins map[string][]string, raw []*bytes.Buffer) error {
+	var benches []*benchmark
+	for _, g := range o.Groups {
+		names, err := list(ctx, sides, bins[g.Pkg], g)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			benches = append(benches, &benchmark{g, n, bins[g.Pkg]})
+		}
+	}
+	start := time.Now()
+	for round := range o.Rounds {
+		for _, b := range benches {
+			for _, i := range order(len(sides), round) {
+				out, err := sides[i].run(ctx, b, i, o)
+				if err != nil {
+					return err
+				}
+				raw[i].Write(out)
+			}
+		}
+		d := time.Since(start)
+		o.progress("round %d of %d, %s, %s left", round+1, o.Rounds, d.Round(time.Second),
+			(d / time.Duration(round+1) * time.Duration(o.Rounds-round-1)).Round(time.Second))
+	}
+	return nil
+}
+
+// order returns the n sides in the order in which they run in a round: who
+// goes second finds warmer caches and a hotter CPU.
+func order(n, round int) []int {
+	sides := make([]int, n)
+	for i := range sides {
+		sides[i] = i
+	}
+	if round%2 == 1 {
+		slices.Reverse(sides)
+	}
+	return sides
 }
 
 // list returns the benchmark functions of g that all sides have.
