@@ -11,9 +11,10 @@ usage() {
 	cat <<'END'
 usage: ci/test.sh [-l] [-f] [step ...]
 
-Runs every test of the repository, or only the named steps, and prints a
+Runs the tests of the repository, or only the named steps, and prints a
 summary that ends with "N passed, N failed". The log of each step is kept in
-out/ci. Missing Debian packages are installed with apt-get.
+out/ci. Missing Debian packages are installed with apt-get. A step marked
+"named" is long and only done when it is named.
 
   -l  list the steps
   -f  stop at the first failed step
@@ -24,10 +25,12 @@ Examples:
   ci/test.sh                    everything, as in continuous integration
   ci/test.sh gofmt vet unit     the quick part
   ci/test.sh swap               one step; uses the toolchain built last (out/go)
+  ci/test.sh image              the images, which build the toolchain once more
 END
 }
 
-# The steps, in order: name, time limit in minutes, what it shows.
+# The steps, in order: name, time limit in minutes, what it shows, and "named"
+# if it is left out unless it is named.
 steps=(
 	"packages|10|Debian packages that the other steps need"
 	"gofmt|1|Go files are formatted"
@@ -46,7 +49,7 @@ steps=(
 	"upstream|30|Go's own tests, patched against unpatched"
 	"realtime|10|Go's own tests, each in a real-time goroutine"
 	"lab|15|smoke test under PREEMPT_RT kernels"
-	"image|25|images, equal to the build outside of them; the suite as a PREEMPT_RT container"
+	"image|25|images, equal to the build outside of them; the suite as a PREEMPT_RT container|named"
 )
 
 packages=(git gcc libc6-dev ca-certificates shellcheck
@@ -213,8 +216,8 @@ shift $((OPTIND - 1))
 
 if $list; then
 	for s in "${steps[@]}"; do
-		IFS='|' read -r name _ doc <<<"$s"
-		printf '%-11s %s\n' "$name" "$doc"
+		IFS='|' read -r name _ doc named <<<"$s"
+		printf '%-11s %s%s\n' "$name" "$doc" "${named:+ ($named)}"
 	done
 	exit 0
 fi
@@ -248,8 +251,10 @@ fi
 passed=0 failed=0 summary=() begin=$SECONDS
 trap 'echo; echo "interrupted in step ${name:-?}; its log is ${log:-?}"; exit 1' INT TERM
 for s in "${steps[@]}"; do
-	IFS='|' read -r name limit doc <<<"$s"
-	if [ $# -gt 0 ]; then
+	IFS='|' read -r name limit doc named <<<"$s"
+	if [ $# = 0 ] && [ -n "$named" ]; then
+		continue
+	elif [ $# -gt 0 ]; then
 		chosen=false
 		for want in "$@"; do
 			[ "$want" = "$name" ] && chosen=true
