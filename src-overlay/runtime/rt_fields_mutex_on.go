@@ -2,13 +2,14 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-//go:build goexperiment.rt && linux && (amd64 || arm64) && !goexperiment.staticlockranking
+//go:build goexperiment.rt && linux && (amd64 || arm64)
 
 package runtime
 
-// lockRankStruct is embedded in mutex. Upstream's is empty; having our field
-// in it leaves mutex as it is without the experiment, down to its type
-// descriptor. (lockrank_on.go has both.)
-type lockRankStruct struct {
-	rt rtMutexPI
+// mutex is upstream's and a word. That comes last: an atomic operation on a key
+// at an offset takes two instructions more.
+type mutex struct {
+	lockRankStruct
+	key uintptr
+	rt  rtMutexPI
 }

@@ -6,48 +6,67 @@
 
 // Runtime locks with priority inheritance.
 //
-// While there are real-time goroutines every runtime lock (sched.lock,
+// Once there has been a real-time goroutine every runtime lock (sched.lock,
 // mheap.lock, channels, timers, semaphore roots, ...) is taken in two steps:
-// first a priority-inheritance futex in the mutex, then upstream's lock. A
-// thread that waits for the first lends the holder its priority, by the
-// kernel, transitively, until the holder unlocks. The second is uncontended
-// then, but for threads that took it before the first real-time goroutine
-// entered, or after the last one left.
+// first a priority-inheritance futex in the mutex, then the byte that is
+// upstream's lock. A thread that waits for the first lends the holder its
+// priority, by the kernel, transitively, until the holder unlocks. The second
+// is uncontended then, but for threads that had it, or were on the way to it,
+// when the first real-time goroutine entered.
 //
-// Without real-time goroutines locking costs one load and one comparison
-// more than upstream. That is why it is two steps: a PI futex alone would hand
-// the lock over at each contended unlock, and lose upstream's throughput
-// under contention for everybody.
+// In a process that never had one, lock2 and unlock2 cost a comparison with
+// memory and a branch each. To keep it so low the hooks return instead of
+// going on in upstream's code: a variable that lives across a call is written
+// to the stack on the path without the call as well. The flag is never
+// cleared, so that a lock taken in two steps is also released in two, whatever
+// becomes of the tasks meanwhile. That a lock always has a step of upstream's
+// keeps those two kinds of threads apart, and keeps upstream's throughput under
+// contention for everybody else: a PI futex hands the lock over at each
+// contended unlock.
 //
 // Rejected: recording the owner in upstream's lock and boosting it by
 // sched_setattr. The boost may arrive when the owner has unlocked already, and
-// nobody is left to drop it.
+// nobody is left to drop it. Also rejected: asking for the number of tasks and
+// the lock's own word and joining upstream's code again, 17 instructions for
+// lock and unlock together.
 //
-// The contention profile of runtime locks does not see waits for the first
-// step.
+// The contention profile of runtime locks does not see these waits.
 
 package runtime
 
 import "internal/runtime/atomic"
 
+// rtLocksPI is 1 since there was the first task.
+var rtLocksPI uint32
+
 // rtMutexPI is the part of a mutex that real-time goroutines need.
 type rtMutexPI struct {
-	word uint32
+	word uint32 // PI futex
 }
 
-// rtLock2 is the first step of lock2. Like rtUnlock2 it is small enough to be
-// inlined.
+// rtLock2 is lock2 from where the M's lock count has grown.
 func rtLock2(l *mutex) {
-	if rtSched.active != 0 && !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
-		rtLockPI(l)
+	// deadlock is locked twice, on purpose.
+	if tid := uint32(getg().m.procid); tid != 0 && l != &deadlock && !atomic.Cas(&l.rt.word, 0, tid) {
+		rtLockPI(l, tid)
+	}
+	k8 := key8(&l.key)
+	v8 := atomic.Xchg8(k8, mutexLocked)
+	if v8&mutexLocked == 0 {
+		if v8&mutexSleeping != 0 {
+			atomic.Or8(k8, mutexSleeping)
+		}
+		return
+	}
+	// Somebody has it who took it the ordinary way. There may be sleepers, whom
+	// the exchange above has hidden, as that of lock2 may.
+	for atomic.Xchg8(k8, mutexLocked|mutexSleeping)&mutexLocked != 0 {
+		usleep_no_g(20)
 	}
 }
 
-func rtLockPI(l *mutex) {
-	tid := uint32(getg().m.procid)
-	if tid == 0 || l == &deadlock {
-		return // deadlock is locked twice, on purpose
-	}
+//go:noinline
+func rtLockPI(l *mutex, tid uint32) {
 	if numCPUStartup > 1 {
 		for range 4 {
 			procyield(30)
@@ -59,20 +78,28 @@ func rtLockPI(l *mutex) {
 	rtPILock(&l.rt.word, tid)
 }
 
-// rtUnlock2 is the last step of unlock2, which has released upstream's lock. It
-// is inlined.
+// rtUnlock2 is unlock2. The M's lock count falls by delta.
 //
 //go:nowritebarrier
-func rtUnlock2(l *mutex) {
-	if atomic.Load(&l.rt.word) != 0 {
-		rtUnlockPI(l)
+func rtUnlock2(l *mutex, delta int32) {
+	gp := getg()
+	prev8 := atomic.Xchg8(key8(&l.key), 0)
+	if prev8&mutexLocked == 0 {
+		throw("unlock of unlocked lock")
 	}
-}
-
-//go:nosplit
-//go:nowritebarrier
-func rtUnlockPI(l *mutex) {
-	if tid := uint32(getg().m.procid); !atomic.Cas(&l.rt.word, tid, 0) && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
+	if prev8&mutexSleeping != 0 {
+		unlock2Wake(l, false, 0)
+	}
+	// The word is not ours if the lock was taken the ordinary way.
+	if tid := uint32(gp.m.procid); !atomic.Cas(&l.rt.word, tid, 0) && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
 		rtPIUnlock(&l.rt.word, tid)
+	}
+	gp.m.mLockProfile.store()
+	gp.m.locks -= delta
+	if gp.m.locks < 0 {
+		throw("runtime·unlock: lock count")
+	}
+	if gp.m.locks == 0 && gp.preempt {
+		gp.stackguard0 = stackPreempt
 	}
 }

@@ -73,12 +73,15 @@ func rtWBDefer() bool                                   { return false }
 func rtWBFlush(pp *p)                                   {}
 func rtSweepBudget(n int) int                           { return n }
 
-const rtSlackForEachP = stwUnknown
+const (
+	rtSlackForEachP = stwUnknown
+	rtLocksPI       = 0
+)
 
 func rtSlackLock(reason stwReason) bool { return false }
 
-func rtLock2(l *mutex)   {}
-func rtUnlock2(l *mutex) {}
+func rtLock2(l *mutex)                {}
+func rtUnlock2(l *mutex, delta int32) {}
 
 func rtNetpollWait(delay int64, waitms *int32) bool { return false }
 

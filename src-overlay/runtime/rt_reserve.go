@@ -185,12 +185,11 @@ func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
 		return false
 	}
 	s.sweepgen = mheap_.sweepgen + 3
-	if s.allocCount == 0 {
-		// The task shall not meet the page faults. Nobody else uses the
-		// memory, and the heap bits are not at the start of a page.
-		for p := s.base(); p < s.limit; p += physPageSize {
-			*(*byte)(unsafe.Pointer(p)) = 0
-		}
+	// The task shall not meet the page faults, of objects or of the heap bits
+	// behind them. Objects in use by others may be there: an atomic write that
+	// changes nothing disturbs none.
+	for p := s.base(); p < s.base()+s.npages*pageSize; p += physPageSize {
+		atomic.Or8((*uint8)(unsafe.Pointer(p)), 0)
 	}
 	rtReservePut(e, s)
 	releasem(mp)

@@ -168,6 +168,7 @@ func rtGetP(task bool) *rtP {
 			if task {
 				rtSched.taskgen++
 				rtSched.ntask++
+				atomic.Store(&rtLocksPI, 1)
 				atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 				pp.rt.task = rtSched.taskgen
 			}
