@@ -62,6 +62,26 @@ func rtMemUpdate() {
 // rtNoScavenge reports whether the background scavenger must rest.
 func rtNoScavenge() bool { return atomic.Load(&rtSched.active) != 0 }
 
+// rtClearPiece is how much of a large object is cleared between two looks for
+// a stop, bytes: four page faults at most, with pages of 4 KB.
+const rtClearPiece = 16 << 10
+
+// rtClear is memclrNoHeapPointersChunked while there are tasks. It reports false
+// otherwise. Upstream's pieces of 256 KB cost up to 64 page faults each, and a
+// stop waits for them: 2 ms in the lab.
+func rtClear(size uintptr, x unsafe.Pointer) bool {
+	if atomic.Load(&rtSched.active) == 0 {
+		return false
+	}
+	for off := uintptr(0); off < size; off += rtClearPiece {
+		if getg().preempt {
+			goschedguarded()
+		}
+		memclrNoHeapPointers(add(x, off), min(size-off, rtClearPiece))
+	}
+	return true
+}
+
 // rtTouchStack brings in the pages of the system stack that the runtime's
 // slow paths use.
 //

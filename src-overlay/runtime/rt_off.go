@@ -10,7 +10,10 @@
 
 package runtime
 
-import "internal/trace/tracev2"
+import (
+	"internal/trace/tracev2"
+	"unsafe"
+)
 
 const rtOn = false
 
@@ -88,6 +91,7 @@ func rtNetpollWait(delay int64, waitms *int32) bool { return false }
 func rtBoostWaited()                 {}
 func rtSlackProfile(pcbuf []uintptr) {}
 
-func rtNoScavenge() bool          { return false }
-func rtNoGCTest(t gcTrigger) bool { return false }
-func rtMetrics()                  {}
+func rtClear(size uintptr, x unsafe.Pointer) bool { return false }
+func rtNoScavenge() bool                          { return false }
+func rtNoGCTest(t gcTrigger) bool                 { return false }
+func rtMetrics()                                  {}

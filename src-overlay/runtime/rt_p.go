@@ -201,7 +201,8 @@ func rtStopPs() {
 // rtStartPs gives the reserved Ps back after the stop w. The thread is the one
 // that stopped the world: its m.preemptoff or m.locks kept it.
 func rtStartPs(w worldStop) {
-	rtSlack.est[w.reason].add(nanotime() - w.startedStopping)
+	rtSlack.begin.add(w.finishedStopping - w.startedStopping)
+	rtSlack.rest[w.reason].add(nanotime() - w.finishedStopping)
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()
@@ -245,7 +246,7 @@ func rtForEachP(fn func(*p)) {
 		}
 	}
 	if atomic.Load(&rtSched.active) != 0 {
-		rtSlack.est[rtSlackForEachP].add(nanotime() - start)
+		rtSlack.rest[rtSlackForEachP].add(nanotime() - start)
 	}
 	rtUnboost()
 }

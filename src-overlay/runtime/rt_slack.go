@@ -17,11 +17,14 @@
 //     it as running delayed every stop by the whole bound.)
 //
 // A critical window (runtime/rt.Critical) counts as running until it ends.
-// How long a stop takes is learned for each reason from measured stops, those
-// before the first task included: the longest of the last 256 to 511, a
-// quantile of 99.6 % at least. If that is longer than a task ever sleeps, no
-// moment is good enough, and the best one, when the task has just gone to
-// sleep, is taken, as it is if none has been measured. The check is made before
+// How long a stop takes is learned from measured stops, those before the first
+// task included: until the world has stopped, which depends on the load and not
+// on the reason, from all of them; what follows for each reason. Of each it is
+// the longest of the last 256 to 511, a quantile of 99.6 % at least. If that is
+// longer than a task ever sleeps, no moment is good enough, and the best one,
+// when the task has just gone to sleep, is taken, as it is until a few have been
+// measured. (A length learned for each reason as a whole made a task late once
+// for each reason when a load began.) The check is made before
 // taking sched.lock and again with it held, since the initiator may lose the
 // CPU in between. After rtSlackBound it goes on anyway, and the stop is counted
 // as forced. The collector's stops do so at once if the process has reached its
@@ -58,9 +61,10 @@ const (
 	// rtSlackPoll is how often a running goroutine is looked at again, ns.
 	rtSlackPoll = 50 * 1000
 
-	// rtSlackUnknown is what a stop is expected to take if none for its
-	// reason has been measured, ns: longer than tasks sleep.
+	// rtSlackUnknown is what a stop is expected to take until rtSlackEnough
+	// have been measured, ns: longer than tasks sleep.
 	rtSlackUnknown = rtSlackBound
+	rtSlackEnough  = 4
 
 	// rtSlackWindow is how many stops are remembered, at least.
 	rtSlackWindow = 256
@@ -71,14 +75,15 @@ const (
 
 // rtSlack is written with worldsema held.
 var rtSlack struct {
-	est    [32]rtStopLength
+	begin  rtStopLength     // until the world has stopped
+	rest   [32]rtStopLength // from there, by reason; forEachP as a whole
 	stops  atomic.Uint64
 	forced [32]atomic.Uint64
 	waited atomic.Int64 // ns, all
 	max    atomic.Int64 // ns, the longest
 }
 
-// rtStopLength remembers how long stops for one reason took, ns: the longest of
+// rtStopLength remembers how long something took, ns: the longest of
 // the rtSlackWindow before the last multiple of that many, and since.
 type rtStopLength struct {
 	before, since int64
@@ -97,10 +102,20 @@ func (l *rtStopLength) add(ns int64) {
 //
 //go:nosplit
 func (l *rtStopLength) expected() int64 {
-	if l.n == 0 {
+	if l.n < rtSlackEnough {
 		return rtSlackUnknown
 	}
 	return max(l.before, l.since)
+}
+
+// rtSlackNeed returns how long a stop for the given reason, or rtSlackForEachP,
+// takes at most, as far as is known.
+func rtSlackNeed(reason stwReason) int64 {
+	need := rtSlack.rest[reason].expected()
+	if reason != rtSlackForEachP {
+		need += rtSlack.begin.expected()
+	}
+	return need + rtSlackMargin
 }
 
 // rtSlackAt reports whether something that takes need may begin now, and if
@@ -180,7 +195,7 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
-	need := rtSlack.est[reason].expected() + rtSlackMargin
+	need := rtSlackNeed(reason)
 	bound := int64(rtSlackBound)
 	if reason.isGC() && rtOverLimit() {
 		bound = 0 // memory goes before slack
