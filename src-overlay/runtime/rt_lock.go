@@ -44,28 +44,34 @@ type rtMutexPI struct {
 	word uint32 // PI futex
 }
 
-// rtLock2 is lock2 from where the M's lock count has grown.
+// rtLock2 is lock2 from where the M's lock count has grown. Like rtUnlock2 it
+// calls something only at its end or in one place, for the reason above.
+//
+//go:nosplit
 func rtLock2(l *mutex) {
-	// deadlock is locked twice, on purpose.
-	if tid := uint32(getg().m.procid); tid != 0 && l != &deadlock && !atomic.Cas(&l.rt.word, 0, tid) {
-		rtLockPI(l, tid)
-	}
-	k8 := key8(&l.key)
-	v8 := atomic.Xchg8(k8, mutexLocked)
-	if v8&mutexLocked == 0 {
-		if v8&mutexSleeping != 0 {
-			atomic.Or8(k8, mutexSleeping)
-		}
+	if !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
+		rtLockSlow(l)
 		return
 	}
-	// Somebody has it who took it the ordinary way. There may be sleepers, whom
-	// the exchange above has hidden, as that of lock2 may.
-	for atomic.Xchg8(k8, mutexLocked|mutexSleeping)&mutexLocked != 0 {
-		usleep_no_g(20)
+	if v8 := atomic.Xchg8(key8(&l.key), mutexLocked); v8 != 0 {
+		rtLockByte(l, v8)
 	}
 }
 
+// rtLockSlow is rtLock2 where the word is not free.
+//
 //go:noinline
+func rtLockSlow(l *mutex) {
+	// deadlock is locked twice, on purpose. An M without a thread does not
+	// unlock the word either.
+	if tid := uint32(getg().m.procid); tid != 0 && l != &deadlock {
+		rtLockPI(l, tid)
+	}
+	if v8 := atomic.Xchg8(key8(&l.key), mutexLocked); v8 != 0 {
+		rtLockByte(l, v8)
+	}
+}
+
 func rtLockPI(l *mutex, tid uint32) {
 	if numCPUStartup > 1 {
 		for range 4 {
@@ -78,28 +84,70 @@ func rtLockPI(l *mutex, tid uint32) {
 	rtPILock(&l.rt.word, tid)
 }
 
+// rtLockByte takes upstream's lock after an exchange for mutexLocked has
+// returned v8, which is not 0.
+//
+//go:noinline
+func rtLockByte(l *mutex, v8 uint8) {
+	k8 := key8(&l.key)
+	if v8&mutexLocked == 0 {
+		atomic.Or8(k8, mutexSleeping)
+		return
+	}
+	// Somebody has it who took it the ordinary way. There may be sleepers, whom
+	// the exchange has hidden, as that of lock2 may.
+	for atomic.Xchg8(k8, mutexLocked|mutexSleeping)&mutexLocked != 0 {
+		usleep_no_g(20)
+	}
+}
+
 // rtUnlock2 is unlock2. The M's lock count falls by delta.
 //
+//go:nosplit
 //go:nowritebarrier
 func rtUnlock2(l *mutex, delta int32) {
 	gp := getg()
-	prev8 := atomic.Xchg8(key8(&l.key), 0)
-	if prev8&mutexLocked == 0 {
-		throw("unlock of unlocked lock")
+	mp := gp.m
+	v8 := atomic.Xchg8(key8(&l.key), 0)
+	if !atomic.Cas(&l.rt.word, uint32(mp.procid), 0) || mp.mLockProfile.haveStack {
+		rtUnlockSlow(l, delta)
 	}
-	if prev8&mutexSleeping != 0 {
-		unlock2Wake(l, false, 0)
-	}
-	// The word is not ours if the lock was taken the ordinary way.
-	if tid := uint32(gp.m.procid); !atomic.Cas(&l.rt.word, tid, 0) && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
-		rtPIUnlock(&l.rt.word, tid)
-	}
-	gp.m.mLockProfile.store()
-	gp.m.locks -= delta
-	if gp.m.locks < 0 {
+	mp.locks -= delta
+	if mp.locks < 0 {
 		throw("runtime·unlock: lock count")
 	}
-	if gp.m.locks == 0 && gp.preempt {
+	if mp.locks == 0 && gp.preempt {
 		gp.stackguard0 = stackPreempt
 	}
+	if v8 != mutexLocked {
+		rtUnlockWake(l, v8)
+	}
+}
+
+// rtUnlockSlow releases the word if it is the calling thread's and has waiters.
+// It is not its own if the lock was taken the ordinary way.
+//
+//go:noinline
+//go:nowritebarrier
+func rtUnlockSlow(l *mutex, delta int32) {
+	mp := getg().m
+	if tid := uint32(mp.procid); tid != 0 && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
+		rtPIUnlock(&l.rt.word, tid)
+	}
+	if mp.locks == delta && mp.mLockProfile.haveStack {
+		mp.mLockProfile.storeSlow()
+	}
+}
+
+// rtUnlockWake wakes one of those who sleep in lock2.
+//
+//go:noinline
+//go:nowritebarrier
+func rtUnlockWake(l *mutex, v8 uint8) {
+	if v8&mutexLocked == 0 {
+		throw("unlock of unlocked lock")
+	}
+	mp := acquirem()
+	unlock2Wake(l, false, 0)
+	releasem(mp)
 }
