@@ -13,9 +13,19 @@
 // would have swept, the proportional sweep makes ordinary allocators sweep.
 // A cycle that its allocation makes due is started by the forced-GC helper.
 
+// A mark worker looks for a stop between two pieces of work, and every task
+// waits for the piece. Upstream's largest, 256 KB of data and 128 KB of an
+// object, took 1.9 ms in the lab; the pieces are smaller here, at about
+// a hundred instructions for each.
+
 package runtime
 
 import "internal/runtime/atomic"
+
+const (
+	rtRootBlockBytes = 32 << 10
+	rtObletBytes     = 40 << 10 // must be more than _MaxSmallSize
+)
 
 // rtGCDue is set by a real-time goroutine whose allocation made a GC cycle
 // due.

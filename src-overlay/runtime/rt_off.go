@@ -77,8 +77,10 @@ func rtWBFlush(pp *p)                                   {}
 func rtSweepBudget(n int) int                           { return n }
 
 const (
-	rtSlackForEachP = stwUnknown
-	rtLocksPI       = 0
+	rtSlackForEachP  = stwUnknown
+	rtLocksPI        = 0
+	rtRootBlockBytes = 256 << 10
+	rtObletBytes     = 128 << 10
 )
 
 func rtSlackLock(reason stwReason) bool { return false }
