@@ -192,6 +192,47 @@ func faultsOf(warmUp bool) (n uint64) {
 	return n
 }
 
+// Large objects that ordinary goroutines make while there is a task are clear,
+// although their memory was in use before.
+func TestLargeObjectsClear(t *testing.T) {
+	needRT(t)
+	stop := make(chan bool)
+	task, err := Go(Attr{Priority: 10}, func() {
+		for range Every(time.Millisecond) {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		size := 40<<10 + i*37_777 // up to 2 MB, no multiple of any piece
+		b := make([]byte, size)
+		p := make([]*byte, size/8)
+		for j := range b {
+			if b[j] != 0 {
+				t.Fatalf("byte %d of %d is not clear", j, size)
+			}
+			b[j] = 0xff
+		}
+		for j := range p {
+			if p[j] != nil {
+				t.Fatalf("pointer %d of %d is not nil", j, len(p))
+			}
+			p[j] = &b[0]
+		}
+		if i%5 == 4 {
+			runtime.GC()
+		}
+	}
+	close(stop)
+	task.Wait()
+}
+
 // The faults that another goroutine reads are those that the task's own count
 // says.
 func TestFaultCount(t *testing.T) {
