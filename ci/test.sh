@@ -171,7 +171,7 @@ step_stress() {
 }
 
 step_text() {
-	"$rtgo" text-compare -json out/ci/text-compare.json
+	"$rtgo" text-compare -strict -json out/ci/text-compare.json
 }
 
 step_release() {

@@ -27,18 +27,23 @@ func init() {
 const textCompareHelp = `usage: rtgo text-compare [flags] [file.go ...]
 
 Compiles programs with the toolchain under GOEXPERIMENT=nort and with unpatched
-Go of the same upstream version, and requires their .text sections to be equal
-byte for byte. Programs are a hello, an HTTP server and gofmt, or the files
-given. If a section differs, the first function that does is named.
+Go of the same upstream version, and requires their .text sections to be equal:
+EQUAL, byte for byte; or MOVED, but for addresses of sections that the linker
+placed elsewhere, each of which must lead to the same offset of the same
+section. (go1.27 places the line tables before the types, and these tables grow
+with every line that a patch adds.) With -strict MOVED fails. Programs are a
+hello, an HTTP server and gofmt, or the files given. If a section differs, the
+first function that does is named.
 
 Both sides are linked with the same version string, no build settings and
 data segments at fixed addresses, because these are not code and would show
 in the addresses that the code contains.
 
-Exit status: 0 all equal, 1 a difference or an error, 2 wrong usage.
+Exit status: 0 all equal or moved, 1 a difference or an error, 2 wrong usage.
 
 Examples:
   rtgo text-compare
+  rtgo text-compare -strict
   rtgo text-compare -goroot out/go -ref /usr/local/go -json out/text.json
   rtgo text-compare -env GOEXPERIMENT=rt     see what the experiment changes
   rtgo text-compare -arch amd64 -cgo=false mine.go
@@ -53,6 +58,7 @@ func textCompare(args []string) int {
 		ref      = fs.String("ref", "", "unpatched GOROOT `dir`ectory (default: that of the go command on PATH, or what it downloads)")
 		archs    = fs.String("arch", "amd64,arm64", "GOARCH `list` to compile for")
 		cgo      = fs.Bool("cgo", true, "compile for "+runtime.GOARCH+" with cgo as well; needs gcc")
+		strict   = fs.Bool("strict", false, "require equality byte for byte")
 		jsonFile = fs.String("json", "", "write the report as JSON to `file`")
 		quiet    = fs.Bool("q", false, "no progress on standard error")
 	)
@@ -115,7 +121,7 @@ func textCompare(args []string) int {
 	if *quiet {
 		progress = nil // not a nil *os.File
 	}
-	r, err := textcmp.Run(ctx, &textcmp.Toolchain{GOROOT: unpatched.GOROOT}, &textcmp.Toolchain{GOROOT: patched, Env: env}, progs, targets, progress)
+	r, err := textcmp.Run(ctx, &textcmp.Toolchain{GOROOT: unpatched.GOROOT}, &textcmp.Toolchain{GOROOT: patched, Env: env}, progs, targets, *strict, progress)
 	if err != nil {
 		return fail(name, err)
 	}

@@ -3,7 +3,9 @@
 // license that can be found in the LICENSE file.
 
 // Package textcmp shows that two toolchains compile programs to the same
-// machine code: the .text sections are equal, byte for byte.
+// machine code: the .text sections are equal byte for byte, or but for the
+// addresses of sections that the linker placed elsewhere (see moved.go), and
+// the report says which.
 //
 // Two things that are not code would shift the addresses inside .text and are
 // taken out on both sides alike, with linker flags: the Go version and build
@@ -13,6 +15,7 @@ package textcmp
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"fmt"
 	"slices"
@@ -27,9 +30,11 @@ type Function struct {
 
 // A Text is the .text section of an ELF file.
 type Text struct {
+	GOARCH    string // amd64, arm64 or, for others, empty
 	Addr      uint64
 	Code      []byte
 	Functions []Function // by address
+	Sections  []Section  // all that are loaded, by address
 }
 
 // ReadText reads the .text section and the symbols in it.
@@ -51,6 +56,19 @@ func ReadText(file string) (*Text, error) {
 		return nil, fmt.Errorf("%s has an empty .text section", file)
 	}
 	t := &Text{Addr: sec.Addr, Code: code}
+	switch f.Machine {
+	case elf.EM_X86_64:
+		t.GOARCH = "amd64"
+	case elf.EM_AARCH64:
+		t.GOARCH = "arm64"
+	}
+	for _, s := range f.Sections {
+		// .tbss has an address and takes no place at it.
+		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_TLS == 0 && s.Size > 0 {
+			t.Sections = append(t.Sections, Section{s.Name, s.Addr, s.Size})
+		}
+	}
+	slices.SortFunc(t.Sections, func(a, b Section) int { return cmp.Compare(a.Addr, b.Addr) })
 	syms, err := f.Symbols()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v; link without -s", file, err)
@@ -65,15 +83,7 @@ func ReadText(file string) (*Text, error) {
 	if len(t.Functions) == 0 {
 		return nil, fmt.Errorf("%s has no function symbols in .text", file)
 	}
-	slices.SortStableFunc(t.Functions, func(a, b Function) int {
-		switch {
-		case a.Addr < b.Addr:
-			return -1
-		case a.Addr > b.Addr:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(t.Functions, func(a, b Function) int { return cmp.Compare(a.Addr, b.Addr) })
 	return t, nil
 }
 
@@ -111,11 +121,15 @@ type Diff struct {
 
 const maxCauses = 50
 
-// Compare returns nil if the sections are equal in address and content. A is
-// the reference.
-func Compare(a, b *Text) *Diff {
+// Compare returns nil if the sections are equal, or but for addresses in
+// sections that the linker placed elsewhere; of these it returns the count by
+// section. A is the reference.
+func Compare(a, b *Text) (map[string]int, *Diff) {
 	if a.Addr == b.Addr && bytes.Equal(a.Code, b.Code) {
-		return nil
+		return nil, nil
+	}
+	if n, ok := moved(a, b); ok {
+		return n, nil
 	}
 	d := &Diff{BytesA: len(a.Code), BytesB: len(b.Code)}
 	for d.Offset < len(a.Code) && d.Offset < len(b.Code) && a.Code[d.Offset] == b.Code[d.Offset] {
@@ -186,5 +200,5 @@ func Compare(a, b *Text) *Diff {
 		d.Function = a.at(d.Offset)
 		d.Reason = fmt.Sprintf("%s: first differing byte at .text+%#x", d.Function, d.Offset)
 	}
-	return d
+	return nil, d
 }

@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -109,11 +111,16 @@ func (tc *Toolchain) Build(ctx context.Context, p Program, target Target, out st
 type Result struct {
 	Program   string `json:"program"`
 	Target    string `json:"target"`
-	Equal     bool   `json:"equal"`
+	Equal     bool   `json:"equal"` // byte for byte, or but for Moved
 	Bytes     int    `json:"bytes"` // of .text, in the reference
 	Functions int    `json:"functions"`
 	SHA256    string `json:"sha256"` // of .text, in the reference
-	Diff      *Diff  `json:"diff,omitempty"`
+
+	// Moved counts, by section, the addresses that differ only because the
+	// linker placed that section elsewhere; empty if .text is equal byte for
+	// byte.
+	Moved map[string]int `json:"moved,omitempty"`
+	Diff  *Diff          `json:"diff,omitempty"`
 }
 
 // A Report is the comparison of all programs.
@@ -128,8 +135,9 @@ type Report struct {
 }
 
 // Run compiles every program for every target with both toolchains, in
-// temporary directories, and compares. progress may be nil.
-func Run(ctx context.Context, ref, tc *Toolchain, progs []Program, targets []Target, progress io.Writer) (*Report, error) {
+// temporary directories, and compares. With strict, moved addresses are a
+// difference. progress may be nil.
+func Run(ctx context.Context, ref, tc *Toolchain, progs []Program, targets []Target, strict bool, progress io.Writer) (*Report, error) {
 	r := &Report{Schema: 1, Result: "PASS", Reference: ref.GOROOT, ReferenceEnv: ref.Env, GOROOT: tc.GOROOT, Env: tc.Env}
 	tmp, err := os.MkdirTemp("", "rtgo-text-")
 	if err != nil {
@@ -155,13 +163,13 @@ func Run(ctx context.Context, ref, tc *Toolchain, progs []Program, targets []Tar
 					return nil, err
 				}
 			}
-			d := Compare(texts[0], texts[1])
-			if d != nil {
+			n, d := Compare(texts[0], texts[1])
+			if d != nil || strict && len(n) > 0 {
 				r.Result = "FAIL"
 			}
 			r.Results = append(r.Results, Result{
 				Program: p.Name, Target: target.String(), Equal: d == nil, Bytes: len(texts[0].Code), Functions: len(texts[0].Functions),
-				SHA256: fmt.Sprintf("%x", sha256.Sum256(texts[0].Code)), Diff: d,
+				SHA256: fmt.Sprintf("%x", sha256.Sum256(texts[0].Code)), Moved: n, Diff: d,
 			})
 		}
 	}
@@ -176,7 +184,14 @@ func (r *Report) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "Text sections: %s %s\n  against      %s %s\n", r.GOROOT, strings.Join(r.Env, " "), r.Reference, strings.Join(r.ReferenceEnv, " "))
 	for _, x := range r.Results {
 		if x.Equal {
-			fmt.Fprintf(w, "EQUAL   %-11s %-16s %8d bytes, %5d functions, sha256 %.16s\n", x.Program, x.Target, x.Bytes, x.Functions, x.SHA256)
+			verdict := "EQUAL"
+			if len(x.Moved) > 0 {
+				verdict = "MOVED"
+			}
+			fmt.Fprintf(w, "%s   %-11s %-16s %8d bytes, %5d functions, sha256 %.16s\n", verdict, x.Program, x.Target, x.Bytes, x.Functions, x.SHA256)
+			for _, name := range slices.Sorted(maps.Keys(x.Moved)) {
+				fmt.Fprintf(w, "        equal but for %d addresses in %s, which the linker placed elsewhere\n", x.Moved[name], name)
+			}
 			continue
 		}
 		d := x.Diff

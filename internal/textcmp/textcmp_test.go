@@ -7,6 +7,7 @@ package textcmp
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,20 @@ func edited(t *testing.T, tc *Toolchain, file, old, new string) *Toolchain {
 	return &c
 }
 
+// text compiles the first of Programs.
+func text(t *testing.T, tc *Toolchain, target Target) *Text {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "prog")
+	if err := tc.Build(context.Background(), Programs[0], target, out); err != nil {
+		t.Fatal(err)
+	}
+	x, err := ReadText(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 // TestCompare shows that the comparison holds where it should, whatever lines
 // and version strings a patch changes, and fails where code changes.
 func TestCompare(t *testing.T) {
@@ -67,19 +82,7 @@ func TestCompare(t *testing.T) {
 	version := *ref
 	version.Env = []string{"GOEXPERIMENT=fieldtrack"} // shows in the version and the build settings
 	target := Target{GOARCH: "amd64"}
-	text := func(tc *Toolchain) *Text {
-		t.Helper()
-		out := filepath.Join(t.TempDir(), "prog")
-		if err := tc.Build(context.Background(), Programs[0], target, out); err != nil {
-			t.Fatal(err)
-		}
-		x, err := ReadText(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return x
-	}
-	want := text(ref)
+	want := text(t, ref, target)
 	for _, tt := range []struct {
 		name   string
 		tc     *Toolchain
@@ -90,7 +93,10 @@ func TestCompare(t *testing.T) {
 		{"statement added", body, "fmt.Fprintln: "},
 		{"constant changed", constant, "fmt.(*pp).free: same size"},
 	} {
-		d := Compare(want, text(tt.tc))
+		n, d := Compare(want, text(t, tt.tc, target))
+		if len(n) > 0 {
+			t.Errorf("%s: moved %v", tt.name, n)
+		}
 		if d == nil && tt.reason != "" || d != nil && (tt.reason == "" || !strings.HasPrefix(d.Reason, tt.reason)) {
 			t.Errorf("%s: %+v; want reason %q", tt.name, d, tt.reason)
 		}
@@ -99,7 +105,7 @@ func TestCompare(t *testing.T) {
 		tc     *Toolchain
 		result string
 	}{{ref, "PASS"}, {constant, "FAIL"}} {
-		r, err := Run(context.Background(), ref, tt.tc, Programs[:1], []Target{target}, nil)
+		r, err := Run(context.Background(), ref, tt.tc, Programs[:1], []Target{target}, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +113,43 @@ func TestCompare(t *testing.T) {
 		r.WriteText(&out)
 		if r.Result != tt.result || !strings.HasSuffix(out.String(), tt.result+"\n") || r.Results[0].Equal != (tt.result == "PASS") {
 			t.Errorf("result %s, want %s:\n%s", r.Result, tt.result, out.String())
+		}
+	}
+}
+
+// TestMoved links the same program with its data at other addresses: each
+// address in the code differs, and nothing else. Whatever bit is changed then,
+// of an address or of an instruction, makes the sections differ.
+func TestMoved(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the library several times; left out by -short")
+	}
+	ref := stock(t)
+	elsewhere := *ref
+	elsewhere.Args = []string{strings.Replace(normalize, "-R=0x1000000", "-R=0x800000 -T=0x1001000", 1)}
+	constant := edited(t, &elsewhere, "fmt/print.go", "if cap(p.buf) > 64*1024 {", "if cap(p.buf) > 32*1024 {")
+	for _, arch := range []string{"amd64", "arm64"} {
+		target := Target{GOARCH: arch}
+		a, b := text(t, ref, target), text(t, &elsewhere, target)
+		n, d := Compare(a, b)
+		if d != nil || n[".rodata"] < 1000 || n[".data"] == 0 || n[".noptrbss"] == 0 {
+			t.Fatalf("%s: %v, %+v", arch, n, d)
+		}
+		t.Logf("%s: %v", arch, n)
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 500 {
+			i, bit := rng.IntN(len(b.Code)), byte(1)<<rng.IntN(8)
+			if b.Code[i]^bit == a.Code[i] {
+				continue // see moved.go: this one would not be seen
+			}
+			b.Code[i] ^= bit
+			if n, d := Compare(a, b); d == nil {
+				t.Errorf("%s: .text+%#x changed by %#x in %s: equal but for %v", arch, i, bit, b.at(i), n)
+			}
+			b.Code[i] ^= bit
+		}
+		if _, d := Compare(a, text(t, constant, target)); d == nil || !strings.HasPrefix(d.Reason, "fmt.(*pp).free: same size") && d.Changed == 0 {
+			t.Errorf("%s: a changed constant: %+v", arch, d)
 		}
 	}
 }
