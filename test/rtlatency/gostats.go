@@ -20,7 +20,8 @@ import (
 type runtimeState struct {
 	gcs, alloc, heap uint64
 	gcCPU, totalCPU  float64
-	stops            []*metrics.Float64Histogram
+	stops            []*metrics.Float64Histogram // whole
+	stopping         *metrics.Float64Histogram   // until all had stopped
 	latency          *metrics.Float64Histogram
 	usage            unix.Rusage
 	rt               rt.RuntimeStats
@@ -36,14 +37,17 @@ func readRuntime() *runtimeState {
 		{Name: "/sched/pauses/total/gc:seconds"},
 		{Name: "/sched/pauses/total/other:seconds"},
 		{Name: "/sched/latencies:seconds"},
+		{Name: "/sched/pauses/stopping/gc:seconds"},
+		{Name: "/sched/pauses/stopping/other:seconds"},
 	}
 	metrics.Read(s)
 	r := &runtimeState{
 		gcs: s[0].Value.Uint64(), alloc: s[1].Value.Uint64(), heap: s[2].Value.Uint64(),
 		gcCPU: s[3].Value.Float64(), totalCPU: s[4].Value.Float64(),
-		stops:   []*metrics.Float64Histogram{s[5].Value.Float64Histogram(), s[6].Value.Float64Histogram()},
-		latency: s[7].Value.Float64Histogram(),
-		rt:      rt.ReadRuntimeStats(),
+		stops:    []*metrics.Float64Histogram{s[5].Value.Float64Histogram(), s[6].Value.Float64Histogram()},
+		latency:  s[7].Value.Float64Histogram(),
+		stopping: sum(s[8].Value.Float64Histogram(), s[9].Value.Float64Histogram()),
+		rt:       rt.ReadRuntimeStats(),
 	}
 	unix.Getrusage(unix.RUSAGE_SELF, &r.usage)
 	return r
@@ -69,8 +73,19 @@ func (a *runtimeState) until(b *runtimeState) *result.GoRuntime {
 		g.STWs += n
 		g.STWMaxNS = max(g.STWMaxNS, worst)
 	}
+	_, g.StoppingP50NS = diff(a.stopping, b.stopping, .5)
+	_, g.StoppingP99NS = diff(a.stopping, b.stopping, .99)
+	_, g.StoppingMaxNS = diff(a.stopping, b.stopping, 1)
 	_, g.SchedLatNS = diff(a.latency, b.latency, .99)
 	return g
+}
+
+// sum adds b, a histogram with the same buckets, to a.
+func sum(a, b *metrics.Float64Histogram) *metrics.Float64Histogram {
+	for i, n := range b.Counts {
+		a.Counts[i] += n
+	}
+	return a
 }
 
 // diff returns how many samples b has more than a and the upper bound of the

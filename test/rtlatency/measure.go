@@ -341,6 +341,10 @@ func report(o *options.Options, run *scenario.Run, m *result.Measurement, out *b
 				r.Pauses, us(r.PauseMaxNS), r.MMU1ms, r.MMU10ms, r.MinorFaults+r.MajorFaults)
 		}
 	}
+	if r := m.Runtime; r != nil && r.STWs > 0 {
+		fmt.Fprintf(out, "# Stops of the world: %d, longest %s us; until all had stopped p50 %s p99 %s max %s us (upper bounds)\n", r.STWs,
+			us(r.STWMaxNS), us(r.StoppingP50NS), us(r.StoppingP99NS), us(r.StoppingMaxNS))
+	}
 	if r := m.Runtime; r != nil && rt.Supported() {
 		fmt.Fprintf(out, "# Stops and safepoint rounds: %d, without slack %d; collections %d\n", r.RTStops, r.RTForced, r.GCs)
 	}

@@ -319,7 +319,8 @@ func counters(m *result.Measurement) []Fact {
 	if g := m.Runtime; g != nil {
 		f = append(f,
 			Fact{"collections", fmt.Sprintf("%d, %.1f %% of the CPU time", g.GCs, 100*g.GCCPUFrac)},
-			Fact{"stops of the world", fmt.Sprintf("%s, the longest at most %s µs", thousands(int64(g.STWs)), us(g.STWMaxNS, false))},
+			Fact{"stops of the world", fmt.Sprintf("%s, the longest at most %s µs; until all had stopped p50 %s p99 %s max %s µs", thousands(int64(g.STWs)), us(g.STWMaxNS, false),
+				us(g.StoppingP50NS, false), us(g.StoppingP99NS, false), us(g.StoppingMaxNS, false))},
 			Fact{"heap", fmt.Sprintf("%.1f MiB live, %.1f MiB allocated", float64(g.HeapBytes)/(1<<20), float64(g.AllocBytes)/(1<<20))},
 			Fact{"page faults", fmt.Sprintf("%s major, %s minor", thousands(g.MajorFaults), thousands(g.MinorFaults))},
 			Fact{"CPU time", span(g.CPUTimeNS)},

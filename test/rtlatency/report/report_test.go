@@ -101,7 +101,7 @@ func sample() *result.Run {
 	outside := stats(14e3, 27e3, 19000, 0)
 	rtgo := measurement("lab-amd64", result.RTGo, "periodic/abs", thread(stats(14e3, 30e3, 20000, 0)))
 	rtgo.OutsideSTW = &outside
-	rtgo.Runtime = &result.GoRuntime{GCs: 12, STWs: 24, STWMaxNS: 20480, HeapBytes: 100 << 20, AllocBytes: 1 << 30, LoadOps: 12345, CPUTimeNS: 20e9, GCCPUFrac: .2}
+	rtgo.Runtime = &result.GoRuntime{GCs: 12, STWs: 24, STWMaxNS: 20480, StoppingP50NS: 4096, StoppingP99NS: 8192, StoppingMaxNS: 10240, HeapBytes: 100 << 20, AllocBytes: 1 << 30, LoadOps: 12345, CPUTimeNS: 20e9, GCCPUFrac: .2}
 	rtgo.Threads[0].RT = &result.RTStats{Dispatches: 20000, Late: 3, MaxLatenessNS: 29000, Causes: map[string]uint64{"gc": 2, "timer": 1}}
 	add(measurement("lab-amd64", result.Stock, "periodic/abs", thread(stats(10e3, 150e6, 300, 19700))), ctl())
 	add(rtgo, ctl())

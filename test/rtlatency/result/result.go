@@ -255,9 +255,15 @@ type RTStats struct {
 
 // GoRuntime is what happened in the Go runtime while measuring.
 type GoRuntime struct {
-	GCs         uint32  `json:"gcs"`
-	STWs        uint64  `json:"stws"`                // stops of any kind
-	STWMaxNS    int64   `json:"stw_max_ns"`          // upper bound of the longest stop's bucket
+	GCs      uint32 `json:"gcs"`
+	STWs     uint64 `json:"stws"`       // stops of any kind
+	STWMaxNS int64  `json:"stw_max_ns"` // upper bound of the longest stop's bucket
+
+	// Until all had stopped: upper bounds of the buckets of runtime/metrics.
+	StoppingP50NS int64 `json:"stopping_p50_ns"`
+	StoppingP99NS int64 `json:"stopping_p99_ns"`
+	StoppingMaxNS int64 `json:"stopping_max_ns"`
+
 	RTStops     uint64  `json:"rt_stops,omitempty"`  // stops and safepoint rounds that looked for slack (rtgo)
 	RTForced    uint64  `json:"rt_forced,omitempty"` // of these, begun without
 	HeapBytes   uint64  `json:"heap_bytes"`          // live at the end
