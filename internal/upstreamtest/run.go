@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -314,11 +315,12 @@ func UpstreamVersion(version string) string {
 	return version
 }
 
-// OutsideModules returns a path to goroot with no go.mod above it: goroot
-// itself, or a link to it in the directory for temporary files, always the same
-// for the same goroot. Some upstream tests (runtime's TestAtomicAlignment) take
-// the std packages of a GOROOT inside a module for packages of that module, and
-// fail, patched or not.
+// OutsideModules returns a GOROOT with no go.mod above it: goroot itself, or a
+// tree of hard links to its files in the directory for temporary files, always
+// the same for the same goroot. Some upstream tests (runtime's
+// TestAtomicAlignment) take the std packages of a GOROOT inside a module for
+// packages of that module, and fail, patched or not; others (testing's
+// TestChdir) fail in a directory that is reached through a symbolic link.
 func OutsideModules(goroot string) (string, error) {
 	for dir := filepath.Dir(goroot); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
@@ -329,17 +331,88 @@ func OutsideModules(goroot string) (string, error) {
 		}
 	}
 	sum := sha256.Sum256([]byte(goroot))
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("rtgo-upstream-test-%x", sum[:6]))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	mirror := filepath.Join(os.TempDir(), fmt.Sprintf("rtgo-upstream-test-%x", sum[:6]), "go")
+	if fi, err := os.Lstat(mirror); err == nil && !fi.IsDir() {
+		os.Remove(mirror)
+	}
+	// What has left goroot leaves the mirror.
+	err := filepath.WalkDir(mirror, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if path == mirror && errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		rel, err := filepath.Rel(mirror, path)
+		if err != nil {
+			return err
+		}
+		was, err := os.Lstat(filepath.Join(goroot, rel))
+		if err == nil && was.IsDir() == d.IsDir() {
+			return nil
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return filepath.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
 		return "", err
 	}
-	link := filepath.Join(dir, "go")
-	if to, err := os.Readlink(link); err == nil && to == goroot {
-		return link, nil
-	}
-	os.Remove(link)
-	if err := os.Symlink(goroot, link); err != nil {
+	err = filepath.WalkDir(goroot, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(goroot, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(mirror, rel)
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		return mirrorFile(path, to)
+	})
+	if err != nil {
 		return "", err
 	}
-	return link, nil
+	return mirror, nil
+}
+
+// mirrorFile makes to the same file as from or, on another file system, a copy
+// of the same size and time.
+func mirrorFile(from, to string) error {
+	a, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if b, err := os.Lstat(to); err == nil {
+		if os.SameFile(a, b) || a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) {
+			return nil
+		}
+		if err := os.Remove(to); err != nil {
+			return err
+		}
+	}
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	if a.Mode()&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(target, to)
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, data, a.Mode().Perm()); err != nil {
+		return err
+	}
+	return os.Chtimes(to, a.ModTime(), a.ModTime())
 }

@@ -7,6 +7,7 @@ package upstreamtest
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // stockTree is the Go that runs this test.
@@ -187,15 +190,64 @@ func TestOutsideModules(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module m\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	write := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		// As cmd/dist and an editor do, a new file under the old name.
+		os.Remove(name)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := func(dir string) map[string]string {
+		t.Helper()
+		files := map[string]string{}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			rel, _ := filepath.Rel(dir, path)
+			files[rel] = string(data)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	write("VERSION", "one")
+	write("src/a/a.go", "package a")
+	write("src/b", "a file")
+	if err := os.Symlink("a.go", filepath.Join(root, "src/a/link.go")); err != nil {
+		t.Fatal(err)
+	}
 	got, err := OutsideModules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if to, err := os.Readlink(got); to != root || err != nil {
-		t.Errorf("%q links to %q, %v; want %q", got, to, err, root)
+	if real, err := filepath.EvalSymlinks(got); real != got || err != nil {
+		t.Errorf("%q is %q, %v", got, real, err)
+	}
+	if d := cmp.Diff(tree(root), tree(got)); d != "" {
+		t.Errorf("mirror:\n%s", d)
+	}
+	write("VERSION", "two")
+	if err := os.Remove(filepath.Join(root, "src/b")); err != nil {
+		t.Fatal(err)
+	}
+	write("src/b/b.go", "package b")
+	if err := os.RemoveAll(filepath.Join(root, "src/a")); err != nil {
+		t.Fatal(err)
 	}
 	if again, err := OutsideModules(root); again != got || err != nil {
 		t.Errorf("second call: %q, %v; want %q", again, err, got)
+	}
+	if d := cmp.Diff(tree(root), tree(got)); d != "" {
+		t.Errorf("mirror after changes:\n%s", d)
 	}
 }
 
