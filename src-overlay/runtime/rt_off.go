@@ -74,6 +74,7 @@ func rtReserveFinish()                                  {}
 func rtEnsureSwept(s *mspan)                            {}
 func rtWBDefer() bool                                   { return false }
 func rtWBFlush(pp *p)                                   {}
+func rtWBEnd(b *wbBuf)                                  {}
 func rtSweepBudget(n int) int                           { return n }
 
 const (

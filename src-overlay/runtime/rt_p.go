@@ -126,8 +126,8 @@ func rtAttach(nprocs int32) {
 			pp := ps[i]
 			id := nprocs + int32(i)
 			if pp.mcache == nil {
+				pp.link.set(&pp.p) // before init, which asks rtReserved
 				pp.init(id)
-				pp.link.set(&pp.p)
 				pp.rt.evfd = -1
 				pp.rt.stats = (*rtStats)(persistentalloc(unsafe.Sizeof(rtStats{}), 0, &memstats.other_sys))
 				pp.gcStopTime = 0
