@@ -171,6 +171,9 @@ func rtAttach(nprocs int32) {
 
 // rtGrow creates more reserved Ps. It stops the world.
 func rtGrow() {
+	if rtWarmed.CompareAndSwap(0, 1) {
+		systemstack(rtWarmSpanSets)
+	}
 	stw := stopTheWorldGC(stwGOMAXPROCS)
 	lock(&sched.lock)
 	if rtSched.spare == 0 {
