@@ -206,6 +206,7 @@ func rtStopPs() {
 func rtStartPs(w worldStop) {
 	rtSlack.begin.add(w.finishedStopping - w.startedStopping)
 	rtSlack.rest[w.reason].add(nanotime() - w.finishedStopping)
+	rtSlack.begun = 0
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()
@@ -227,7 +228,6 @@ func rtForEachP(fn func(*p)) {
 	mp := getg().m
 	gcw := &mp.p.ptr().gcw
 	tid := uint32(mp.procid)
-	start := nanotime()
 	for _, pp := range rtSched.ps {
 		if &pp.p == mp.p.ptr() || atomic.Load(&pp.runSafePointFn) == 0 {
 			continue
@@ -248,8 +248,9 @@ func rtForEachP(fn func(*p)) {
 			rtWBMarkTaken(gcw)
 		}
 	}
-	if atomic.Load(&rtSched.active) != 0 {
-		rtSlack.rest[rtSlackForEachP].add(nanotime() - start)
+	if b := rtSlack.begun; b != 0 {
+		rtSlack.rest[rtSlackForEachP].add(nanotime() - b)
+		rtSlack.begun = 0
 	}
 	rtUnboost()
 }

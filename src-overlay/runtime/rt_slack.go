@@ -38,8 +38,9 @@
 //
 // A stop that has begun is short only if the threads it needs get the CPU. The
 // initiator runs at a priority just below that of the most urgent real-time
-// goroutine for the length of the stop, and so do the threads that it still
-// waits for while it does (rtBoost); each gets back what it had. Just below, so
+// goroutine for the length of the stop, or until forEachP has dealt with the
+// reserved Ps, and so do the threads that a stop still waits for while it does
+// (rtBoost); each gets back what it had. Just below, so
 // that a goroutine that was made to wait goes on as soon as it has its P, and
 // not when the threads have been given back what they had. A real-time
 // goroutine that wakes during the stop would lend the initiator its priority
@@ -75,6 +76,7 @@ const (
 
 // rtSlack is written with worldsema held.
 var rtSlack struct {
+	begun  int64            // when the one in progress was let begin, ns, or 0
 	begin  rtStopLength     // until the world has stopped
 	rest   [32]rtStopLength // from there, by reason; forEachP as a whole
 	stops  atomic.Uint64
@@ -206,11 +208,10 @@ func rtSlackLock(reason stwReason) bool {
 		ok, again := rtSlackAt(now, need)
 		forced := now-start >= bound
 		if ok || forced {
-			if reason != rtSlackForEachP {
-				rtBoostSelf(rtStopPrio())
-			}
+			rtBoostSelf(rtStopPrio())
 			lock(&sched.lock)
-			if ok, again = rtSlackAt(nanotime(), need); ok {
+			rtSlack.begun = nanotime()
+			if ok, again = rtSlackAt(rtSlack.begun, need); ok {
 				break
 			}
 			if forced {

@@ -69,7 +69,7 @@ build; an rtgo build shows what became of each. The last two do not make late
 but hang: they run in a process that the kernel ends after ` + "3 s" + ` (RLIMIT_RTTIME).
 
 examples:
-  rtlatency problem -D 5 -result problem.json
+  rtlatency problem -D 5s -result problem.json
   rtlatency problem -only handoff,livelock
 
 flags:
