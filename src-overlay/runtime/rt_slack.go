@@ -298,12 +298,13 @@ func rtBoost(mp *m, prio uint32) {
 // the stop took as long as the tasks slept.)
 //
 // That happens with one stop in ten on a loaded CPU, so the first looks come
-// sooner than those of stopTheWorldWithSema. The later ones come ever more
+// sooner than those of stopTheWorldWithSema. After 2 ms they come ever more
 // rarely: each sends a signal to each thread that runs, and five threads on
 // one CPU that needed more time to handle theirs than there is from one look
 // to the next never came to stop (in the lab, arm64: the initiator has the
 // more urgent priority, and the kernel passes sighand->siglock around among
-// threads of one priority).
+// threads of one priority). Not from the beginning: what waits for the next
+// look waits longer then, up to 7 ms beside stress-ng.
 func rtBoostWaited() {
 	b := &rtBoosted
 	if atomic.Load(&rtSched.active) == 0 || b.n == 0 {
@@ -325,7 +326,10 @@ func rtBoostWaited() {
 	wait := int64(20 * 1000)
 	for i := 1; !notetsleep(&sched.stopnote, wait); i++ {
 		preemptall()
-		if i >= 5 {
+		switch {
+		case i == 5:
+			wait = 100 * 1000
+		case i > 25:
 			wait = min(2*wait, 5*1000*1000)
 		}
 	}
