@@ -83,6 +83,7 @@ func runCampaign(args []string) int {
 	noC := flags.Bool("no-c", false, "leave out the C twins")
 	out := flags.String("o", "", "result `file` (default out/campaign/result.json)")
 	limit := flags.Duration("timeout", 0, "time limit of each boot of the lab, in this host's time (default: 10 minutes and five times its measurements)")
+	seed := flags.Int("seed", 0, "seed of the lab's randomness, a `number`: another one gives another run")
 	resume := flags.Bool("resume", false, "keep what the result file has, and measure what it lacks")
 	list := flags.Bool("n", false, "list the parts and the least time they take, and measure nothing")
 	rest, code, ok := parse(flags, args, 0)
@@ -115,7 +116,7 @@ func runCampaign(args []string) int {
 	}
 	ctx, stop := labContext()
 	defer stop()
-	c := &campaigner{root: root, plan: p, out: *out, limit: *limit, noC: *noC, list: *list}
+	c := &campaigner{root: root, plan: p, out: *out, limit: *limit, seed: *seed, noC: *noC, list: *list}
 	if c.goroots, err = campaignToolchains(ctx, root, *stock, *rtgo); err != nil {
 		return fail(name, err)
 	}
@@ -193,6 +194,7 @@ type campaigner struct {
 	noC     bool
 	out     string
 	limit   time.Duration
+	seed    int
 	run     *result.Run
 	list    bool // only list the parts
 
@@ -336,7 +338,7 @@ func (c *campaigner) boot(ctx context.Context, store *lab.Store, machine string,
 	if limit == 0 {
 		limit = 10*time.Minute + 5*time.Duration(p.Jobs())*p.Duration
 	}
-	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, timeout: limit, bootTime: lab.DefaultLimits.Boot, hang: 5 * time.Minute}
+	s := &labSetup{arch: machine, clock: string(lab.Icount), cpus: 1, mem: 2048, seed: c.seed, timeout: limit, bootTime: lab.DefaultLimits.Boot, hang: 5 * time.Minute}
 	job, err := s.job(ctx, store, lab.Arch(machine))
 	if err != nil {
 		return nil, err

@@ -633,3 +633,34 @@ func TestUsage(t *testing.T) {
 		t.Error("the repository changed")
 	}
 }
+
+func TestWorseFigures(t *testing.T) {
+	row := func(old, new Figures) LatencyRow {
+		return LatencyRow{Scenario: "s", Load: "l", Old: &old, New: &new}
+	}
+	for _, tt := range []struct {
+		name     string
+		row      LatencyRow
+		compared int
+		worse    string
+	}{
+		{"equal", row(Figures{P50: 14, P99: 18, Max: 24}, Figures{P50: 14, P99: 18, Max: 24}), 1, ""},
+		{"within", row(Figures{P50: 14, P99: 18, Max: 24}, Figures{P50: 17.4, P99: 21.8, Max: 46}), 1, ""},
+		{"quantiles", row(Figures{P50: 14, P99: 18, Max: 24}, Figures{P50: 17.5, P99: 21.9, Max: 24}), 1, "p50 p99"},
+		{"maximum", row(Figures{P50: 14, P99: 18, Max: 24}, Figures{P50: 14, P99: 18, Max: 46.1}), 1, "max"},
+		{"void", row(Figures{P50: 14, Void: true}, Figures{P50: 99}), 0, ""},
+		{"one side", LatencyRow{New: &Figures{P50: 99}}, 0, ""},
+	} {
+		compared, worse := worseFigures([]LatencyRow{tt.row})
+		var names []string
+		for _, w := range worse {
+			names = append(names, w.name)
+			if !w.same(worseFigure{scenario: "s", load: "l", name: w.name}) || w.same(worseFigure{scenario: "s", load: "x", name: w.name}) {
+				t.Errorf("%s: %v is not itself, or another", tt.name, w)
+			}
+		}
+		if got := strings.Join(names, " "); compared != tt.compared || got != tt.worse {
+			t.Errorf("%s: %d compared, worse %q; want %d, %q", tt.name, compared, got, tt.compared, tt.worse)
+		}
+	}
+}
