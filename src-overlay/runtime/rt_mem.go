@@ -72,7 +72,7 @@ var rtWarmed atomic.Uint32
 
 // rtWarmSpanSets gives each set of spans its spine, as spanSet.push would, and
 // puts as many blocks into their pool as there are sets in use at a time: the
-// swept of each class. That is 1.7 MB.
+// swept of each class. That is 2.2 MB.
 //
 //go:systemstack
 func rtWarmSpanSets() {
