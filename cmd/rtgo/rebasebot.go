@@ -51,7 +51,6 @@ Examples:
 func runRebaseBot(args []string) int {
 	const name = "rebase-bot"
 	fs := newFlags(name)
-	var command stringList
 	var (
 		forge    = fs.String("forge", "", "where pull requests are (required)")
 		releases = fs.String("releases", "go", "upstream's releases: a `file` as go.dev/dl/?mode=json gives it, or 'go' to ask the go command")
@@ -59,10 +58,10 @@ func runRebaseBot(args []string) int {
 		base     = fs.String("base", "main", "`branch` that pull requests are for")
 		work     = fs.String("work", "", "`dir` for worktrees, logs and reports (default: out/bot)")
 		dryRun   = fs.Bool("dry-run", false, "say what would be done, and do nothing")
+		checks   = fs.String("checks", "lint,types", "comma-separated `list` of checks that 'rtgo rebase' makes, or all")
 		force    = fs.Bool("force", false, "rebase again even where release and base branch are as at the last time")
 		jsonFile = fs.String("json", "", "write what was done as JSON to `file`")
 	)
-	fs.Var(&command, "rebase", "`word` of the command to run in place of 'rtgo rebase'; repeat for each word")
 	if _, code, ok := parse(fs, args, 0); !ok {
 		return code
 	}
@@ -90,7 +89,7 @@ func runRebaseBot(args []string) int {
 		return fail(name, err)
 	}
 	outcomes, err := rebasebot.Run(ctx, rebasebot.Options{Repo: root, Remote: *remote, Base: *base, Work: *work, Releases: list,
-		Forge: f, Rebase: command, DryRun: *dryRun, Force: *force, Logf: logStderr(name)})
+		Forge: f, Checks: *checks, DryRun: *dryRun, Force: *force, Logf: logStderr(name)})
 	if err != nil {
 		return fail(name, err)
 	}

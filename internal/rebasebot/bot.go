@@ -54,9 +54,10 @@ type Options struct {
 	Work     string   // directory for worktrees and reports
 	Releases []string // newest first, as [Releases] returns them
 	Forge    Forge
-	Rebase   []string // command, run in the worktree; if empty, that worktree's own "rtgo rebase"
-	DryRun   bool     // say what would be done
-	Force    bool     // rebase even if the branch has a result for this base and release
+	Rtgo     string // rtgo command, run in the worktree; if empty, built from that worktree
+	Checks   string // for rtgo rebase --checks
+	DryRun   bool   // say what would be done
+	Force    bool   // rebase even if the branch has a result for this base and release
 
 	Logf func(format string, args ...any)
 }
@@ -127,6 +128,7 @@ type bot struct {
 	Options
 	author, repo string // as the forge names us
 	base         string // commit of the base branch
+	tool         string // rtgo command for the line at hand
 }
 
 // git runs git in a directory with the user's own configuration, which has
@@ -343,9 +345,20 @@ func (b *bot) rebase(ctx context.Context, m move, branch, head, trailer string) 
 		return nil, err
 	}
 	jsonFile, mdFile := filepath.Join(b.Work, m.line+".json"), filepath.Join(b.Work, m.line+".md")
-	for _, f := range []string{jsonFile, mdFile} {
+	logFile := filepath.Join(b.Work, m.line+".log")
+	for _, f := range []string{jsonFile, mdFile, logFile} {
 		if err := os.RemoveAll(f); err != nil {
 			return nil, err
+		}
+	}
+	b.tool = b.Rtgo
+	if b.tool == "" {
+		// The rtgo of the base branch, not that of the bot.
+		b.tool = filepath.Join(b.Work, "rtgo")
+		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.tool, "./cmd/rtgo")
+		build.Dir = tree
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building rtgo of %s: %v: %s", b.Base, err, bytes.TrimSpace(out))
 		}
 	}
 	b.Logf("%s: rebasing to %s in %s", m.line, m.to, tree)
@@ -378,13 +391,22 @@ func (b *bot) rebase(ctx context.Context, m move, branch, head, trailer string) 
 			"From then on the bot leaves this branch alone.\n\n%s", branch, "go run ./cmd/rtgo rebase --to "+m.to, md)
 	}
 
+	if r.status != "conflict" {
+		// The record shows in the pull request what the release changes in the
+		// functions that are bound. What must not be is refused.
+		if _, err := b.runRtgo(ctx, tree, logFile, "linkname", "-overlay", "-q", "-record", "-upstream", m.line); err != nil {
+			r.status = "check"
+			r.body += fmt.Sprintf("\n## go:linkname\n\n%v. See `rtgo linkname -overlay -upstream %s`.\n", err, m.line)
+		}
+	}
+
 	// The worktree had nothing that is not committed; all that differs now is
 	// the rebase's work. What it keeps for itself is in out/, which is ignored.
 	if _, err := b.git(ctx, tree, "add", "-A"); err != nil {
 		return nil, err
 	}
-	if _, err := b.git(ctx, tree, "diff", "--cached", "--quiet"); err == nil && r.status == "done" {
-		return nil, fmt.Errorf("the rebase to %s changed nothing", m.to)
+	if out, err := b.git(ctx, tree, "diff", "--cached", "--name-only", "--", upstream.PinsFile); err == nil && out == "" && r.status != "conflict" {
+		return nil, fmt.Errorf("the rebase to %s has pinned nothing", m.to)
 	}
 	msg := fmt.Sprintf("patches/%s: rebase to %s\n\nMade by the rebase bot: %s.\n\n%s\n", m.line, m.to, r.status, trailer)
 	if _, err := b.git(ctx, tree, "commit", "-q", "--allow-empty", "-m", msg); err != nil {
@@ -407,25 +429,24 @@ const humanNeeded = 3
 
 // runRebase runs the rebase and returns its exit code, 0 or humanNeeded.
 func (b *bot) runRebase(ctx context.Context, tree, to, jsonFile, mdFile string) (int, error) {
-	args := b.Rebase
-	if len(args) == 0 {
-		// The rebase of the base branch, not that of the bot.
-		tool := filepath.Join(b.Work, "rtgo")
-		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", tool, "./cmd/rtgo")
-		build.Dir = tree
-		if out, err := build.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("building rtgo of %s: %v: %s", b.Base, err, bytes.TrimSpace(out))
-		}
-		args = []string{tool, "rebase"}
+	args := []string{"rebase", "--to", to, "--json", jsonFile, "--markdown", mdFile}
+	if b.Checks != "" {
+		args = append(args, "--checks", b.Checks)
 	}
-	cmd := exec.CommandContext(ctx, args[0], append(slices.Clone(args[1:]), "--to", to, "--json", jsonFile, "--markdown", mdFile)...)
-	cmd.Dir = tree
-	cmd.Env = append(os.Environ(), "RTGO_ROOT="+tree)
-	logFile, err := os.Create(strings.TrimSuffix(jsonFile, ".json") + ".log")
+	return b.runRtgo(ctx, tree, strings.TrimSuffix(jsonFile, ".json")+".log", args...)
+}
+
+// runRtgo runs a subcommand of rtgo on a worktree, with its output in a log
+// file, and returns its exit code if that is 0 or humanNeeded.
+func (b *bot) runRtgo(ctx context.Context, tree, log string, args ...string) (int, error) {
+	logFile, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return 0, err
 	}
 	defer logFile.Close()
+	cmd := exec.CommandContext(ctx, b.tool, args...)
+	cmd.Dir = tree
+	cmd.Env = append(os.Environ(), "RTGO_ROOT="+tree)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	err = cmd.Run()
 	exit := (*exec.ExitError)(nil)
@@ -435,7 +456,7 @@ func (b *bot) runRebase(ctx context.Context, tree, to, jsonFile, mdFile string) 
 	case errors.As(err, &exit) && exit.ExitCode() == humanNeeded:
 		return humanNeeded, nil
 	}
-	data, _ := os.ReadFile(logFile.Name()) // for its last line, if there is any
+	data, _ := os.ReadFile(log) // for its last line, if there is any
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return 0, fmt.Errorf("%s: %v: %s (log: %s)", strings.Join(args, " "), err, lines[len(lines)-1], logFile.Name())
+	return 0, fmt.Errorf("rtgo %s: %v: %s (log: %s)", args[0], err, lines[len(lines)-1], log)
 }

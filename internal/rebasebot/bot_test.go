@@ -21,8 +21,13 @@ import (
 // codes and reports are documented in package rebase: what it does to which
 // release is in a file.
 func TestMain(m *testing.M) {
-	if file := os.Getenv("REBASE_SCRIPT"); file != "" {
-		rebase(file)
+	if file := os.Getenv("REBASE_SCRIPT"); file != "" && len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "rebase":
+			rebase(file)
+		case "linkname":
+			linkname(file)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -38,7 +43,7 @@ func rebase(scriptFile string) {
 		}
 	}
 	var to, jsonFile, mdFile string
-	for i := 1; i+1 < len(os.Args); i += 2 {
+	for i := 2; i+1 < len(os.Args); i += 2 {
 		switch os.Args[i] {
 		case "--to":
 			to = os.Args[i+1]
@@ -85,6 +90,20 @@ func rebase(scriptFile string) {
 	die(os.WriteFile(mdFile, []byte("# report on "+to+": "+status+"\n"), 0o666))
 	if status != "done" {
 		os.Exit(3)
+	}
+	os.Exit(0)
+}
+
+// linkname stands for "rtgo linkname -record": the script's entry "linkname"
+// makes it refuse something.
+func linkname(scriptFile string) {
+	data, err := os.ReadFile(scriptFile)
+	if err != nil || os.WriteFile("record.txt", []byte(strings.Join(os.Args[1:], " ")), 0o666) != nil {
+		os.Exit(1)
+	}
+	if strings.Contains(string(data), `"linkname"`) {
+		fmt.Fprintln(os.Stderr, "1 bindings refused")
+		os.Exit(1)
 	}
 	os.Exit(0)
 }
@@ -167,7 +186,7 @@ func (w *world) run(script map[string]string, releases ...string) []string {
 	}
 	w.logs = nil
 	outcomes, err := Run(w.t.Context(), Options{Repo: w.clone, Remote: "origin", Base: "main", Work: filepath.Join(w.dir, "work"),
-		Releases: releases, Forge: w.forge, Rebase: []string{exe},
+		Releases: releases, Forge: w.forge, Rtgo: exe,
 		Logf: func(f string, a ...any) { w.logs = append(w.logs, fmt.Sprintf(f, a...)) }})
 	if err != nil {
 		w.t.Fatal(err)
@@ -238,6 +257,9 @@ func TestOpenAndUpdate(t *testing.T) {
 	}
 	if out := w.git(w.remote, "show", branch26+":patches/go1.26/0001-x.patch"); out != "go1.26.9" {
 		t.Errorf("patch of the clean branch: %q", out)
+	}
+	if out := w.git(w.remote, "show", branch26+":record.txt"); !strings.HasSuffix(out, "-upstream go1.26") {
+		t.Errorf("record of linknames: %q", out)
 	}
 	if out := w.git(w.remote, "log", "-1", "--format=%an %cn", branch26); out != botName+" "+botName {
 		t.Errorf("commit by %s", out)
@@ -345,6 +367,15 @@ func TestOneFails(t *testing.T) {
 	w.want(w.run(map[string]string{"go1.27.3": "nothing"}, "go1.27.3", "go1.26.9"), "go1.27 failed", "go1.26 unchanged")
 	// Once repaired, it goes on, whatever the failed run left in its worktree.
 	w.want(w.run(map[string]string{"go1.27.3": "done"}, "go1.27.3", "go1.26.9"), "go1.27 opened: done", "go1.26 unchanged")
+}
+
+func TestLinknameRefused(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.run(map[string]string{"go1.26.9": "done", "linkname": "1"}, "go1.26.9"), "go1.26 opened: check")
+	prs := w.pulls()
+	if len(prs) != 1 || !slices.Contains(prs[0].Labels, humanLabel) || !strings.Contains(prs[0].Body, "1 bindings refused") {
+		t.Errorf("pull requests %+v", prs)
+	}
 }
 
 func TestPullRequestsOfOthers(t *testing.T) {

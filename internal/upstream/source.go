@@ -49,6 +49,9 @@ func (f *Finder) Find(ctx context.Context, pin *Pin) (*Tree, error) {
 	if f.Only != "" {
 		return Verify(pin, f.Only)
 	}
+	if _, err := pin.LoadManifest(); err != nil {
+		return nil, err // no tree can match; do not download one to find out
+	}
 	var why []string
 	for i, root := range f.Roots {
 		if slices.Contains(f.Roots[:i], root) {

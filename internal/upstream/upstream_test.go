@@ -192,6 +192,14 @@ func TestManifestTampered(t *testing.T) {
 	if _, err := Verify(pin, dir); err == nil || !strings.Contains(err.Error(), "pins/x.sum: sha256 is") {
 		t.Errorf("changed manifest: %v", err)
 	}
+	// No tree can match what is not there, so none is looked for.
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	f := &Finder{Go: "/nonexistent/go", Roots: []string{dir}, Logf: t.Logf}
+	if _, err := f.Find(t.Context(), pin); err == nil || !strings.Contains(err.Error(), "pins/x.sum: the manifest") || strings.Contains(err.Error(), "/nonexistent") {
+		t.Errorf("missing manifest: %v", err)
+	}
 }
 
 func TestMakeManifestDisagreement(t *testing.T) {
