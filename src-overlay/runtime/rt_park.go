@@ -220,6 +220,9 @@ func rtPark() bool {
 	mp.lockedg.ptr().tracking = false
 	rtRecord(pp)
 	rtReserveRefill(pp)
+	if (traceEnabled() || traceShuttingDown()) && traceReaderAvailable() != nil {
+		wakep() // as handoffp: the goroutine may wait for the reader
+	}
 	scan := int64(0)
 	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
 		scan = nanotime() // the scanner makes gp ready
