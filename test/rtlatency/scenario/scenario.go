@@ -129,8 +129,7 @@ type Run struct {
 	tripped atomic.Pointer[Task]
 	failed  atomic.Pointer[error]
 	ready   sync.WaitGroup // tasks that have reached their attributes
-	open    atomic.Bool    // set when begin is: for the tasks
-	gate    chan struct{}  // closed then: for the others
+	open    atomic.Bool    // set when begin is
 	wg      sync.WaitGroup
 	others  []func()
 	helpers []*Task
@@ -154,7 +153,7 @@ func New(s *Scenario, c Config) (*Run, error) {
 	if c.Limit == 0 {
 		c.Limit = record.DefaultLimit
 	}
-	r := &Run{Config: c, gate: make(chan struct{}), base: clock.NewBase()}
+	r := &Run{Config: c, base: clock.NewBase()}
 	if err := s.setup(r); err != nil {
 		r.close()
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
@@ -227,12 +226,7 @@ func (r *Run) Start() error {
 			defer r.wg.Done()
 			t.TID.Store(int64(gettid()))
 			r.ready.Done()
-			// Not by the gate: who opens it is an ordinary goroutine, which
-			// the load, and the tasks that have passed, keep from waking
-			// the next.
-			for !r.open.Load() {
-				time.Sleep(startPoll)
-			}
+			r.await()
 			t.f()
 			if t.rt != nil {
 				t.stats = t.rt.Stats()
@@ -255,7 +249,6 @@ func (r *Run) Start() error {
 			r.stopped.Store(true)
 			r.ready.Wait()
 			r.open.Store(true)
-			close(r.gate)
 			r.wg.Wait()
 			r.close()
 			return err
@@ -280,14 +273,22 @@ func (r *Run) Start() error {
 		r.end = r.begin + int64(r.Duration)
 	}
 	for _, f := range r.others {
-		r.wg.Go(func() { <-r.gate; f() })
+		r.wg.Go(func() { r.await(); f() })
 	}
 	r.open.Store(true)
-	close(r.gate)
 	return nil
 }
 
-// How often a task looks whether the run has begun, and the time from there to
+// await returns when the run is open. A channel to close would not do: who
+// closes it is an ordinary goroutine, which the load, and the tasks that have
+// been woken, keep from waking the next.
+func (r *Run) await() {
+	for !r.open.Load() {
+		time.Sleep(startPoll)
+	}
+}
+
+// How often who waits looks whether the run is open, and the time from there to
 // the first releases: 32 tasks of 1 kHz that were let go one by one, with the
 // run already begun, had the last 50 ms late, under stock Go 31 ms.
 const (
