@@ -396,9 +396,9 @@ func (r *Rebase) checkUpstream(ctx context.Context, e *checkEnv) (string, error)
 	return strings.Join(lines, "\n"), err
 }
 
-// labScenarios are measured without load and beside one that allocates and
-// computes.
 const (
+	// labScenarios are measured without load and beside one that allocates
+	// and computes.
 	labScenarios = "periodic/abs,handover/chan,network/udp,memory/alloc-cycle"
 
 	// labDuration spans some tens of the collector's cycles. In 2 s there are
@@ -406,6 +406,7 @@ const (
 	// marking (86 or 117 µs).
 	labDuration = "20s"
 
+	// labSecondSeed is for figures that are measured again.
 	labSecondSeed = 2
 )
 

@@ -21,7 +21,6 @@
 // the world stopped finds the work there. With the world stopped no copy is
 // in the thread's hands, and after that check none is filled until the next
 // cycle.
-
 //
 // An ordinary goroutine that is about to wake a task writes pointers as well,
 // into the queue of a channel for example, and would mark for these 100 µs
