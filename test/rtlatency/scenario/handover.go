@@ -63,6 +63,7 @@ func (l *lever) waker(r *Run, period int64, sleep func(next int64)) {
 			continue
 		}
 		n++
+		checkStack()
 		l.stamp.Store(clock.Now())
 		l.wake()
 	}
@@ -78,24 +79,26 @@ func (l *lever) waker(r *Run, period int64, sleep func(next int64)) {
 
 func (r *Run) goSleep(next int64) { time.Sleep(time.Duration(next - clock.Now())) }
 
-// compute burns CPU until next. A preemption that was asked for while the
-// clock was read takes effect at the next function that checks its stack;
-// were that the wake-up itself, the waker would be descheduled between reading
-// the clock and waking, and its own absence would count as the task's
-// lateness.
+// compute burns CPU until next.
 func (r *Run) compute(next int64) {
 	for clock.Now() < next && !r.stopped.Load() {
 		checkStack()
 	}
 }
 
-// checkStack is a function that checks its stack, and hence for preemption.
+// checkStack checks its stack, and hence for preemption, as functions that call
+// others do. A waker calls it just before it reads the clock: a preemption that
+// was asked for earlier would else take effect at the next function that checks
+// its stack, which is the wake-up itself, and the waker's own absence would
+// count as the task's lateness.
 //
 //go:noinline
-func checkStack() {
-	var b [256]byte
-	for i := range b {
-		b[i] = byte(burn.Add(1))
+func checkStack() { spin() }
+
+//go:noinline
+func spin() {
+	for range 256 {
+		burn.Add(1)
 	}
 }
 
