@@ -96,6 +96,9 @@ func openCheckout(u *upstreamFlags, dir, out string) (*series.Checkout, string, 
 	if out == "" {
 		out = filepath.Join(root, "out")
 	}
+	if out, err = filepath.Abs(out); err != nil {
+		return nil, "", err
+	}
 	if dir == "" {
 		dir = filepath.Join(out, "edit-"+pin.Line)
 	}
