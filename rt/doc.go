@@ -76,7 +76,8 @@
 // SCHED_FIFO means that a task which never blocks keeps its CPU. Let a task
 // block in each cycle, and leave a CPU, or part of one, to the rest of the
 // program: it must be able to collect garbage, among other things. Under rtgo
-// a watchdog keeps the process alive and reports the goroutine that hogs.
+// a watchdog, which looks at least every 0.4 s, keeps the process alive and
+// reports the goroutine that hogs.
 //
 // What a task waits for decides how long it waits: a channel that an ordinary
 // goroutine serves is as late as that goroutine, and so is a sync.Mutex that

@@ -11,13 +11,17 @@
 // above every real-time thread would be a disturbance of its own. When
 // SCHED_FIFO threads occupy the CPUs it starves, and with it preemption, the
 // hand-over of Ps from system calls, network polling, and the start of
-// periodic collections. So a thread of its own, the watchdog, runs while there are real-time
-// goroutines, one priority above the most urgent of them (equal is not enough:
-// SCHED_FIFO does not preempt its equals), wakes every rtWatchPeriod, keeping
-// clear of known releases, and does little:
+// periodic collections. So a thread of its own, the watchdog, runs while there
+// are real-time goroutines, one priority above the most urgent of them (equal
+// is not enough: SCHED_FIFO does not preempt its equals). It wakes every
+// rtWatchPeriod, keeping clear of known releases, and less and less often, at
+// last every rtWatchCalm, as long as it finds sysmon alive: a task that others
+// wake has no known release, and the 40 µs that a look takes (in the lab) are
+// then its lateness whenever the two coincide. It does little:
 //
 //   - If sysmon has not ticked for rtWatchStarved it is starved: the watchdog
-//     makes it SCHED_FIFO at its own priority for rtWatchBoost.
+//     makes it SCHED_FIFO at its own priority for rtWatchBoost. This begins
+//     at most rtWatchCalm after the last tick.
 //     In a process that is SCHED_FIFO as a whole, where threads starve that
 //     wait for an equal, it makes them take turns (SCHED_RR).
 //   - If a real-time goroutine has kept its P that long without blocking while
@@ -30,6 +34,11 @@
 //
 // It runs as well in a process that is real-time as a whole (rt_main.go).
 // Otherwise, without real-time goroutines, it waits on a futex.
+//
+// Rejected: a timer that sysmon pushes back as long as it runs, so that the
+// watchdog does not wake at all. On PREEMPT_RT only the sleep of a real-time
+// thread itself ends in the timer's interrupt; timerfd and POSIX timers expire
+// in a SCHED_FIFO thread of priority 1, which the same tasks starve.
 
 package runtime
 
@@ -41,6 +50,7 @@ import (
 
 const (
 	rtWatchPeriod  = 50 * 1000 * 1000
+	rtWatchCalm    = 8 * rtWatchPeriod
 	rtWatchStarved = 2 * rtWatchPeriod
 	rtWatchBoost   = 20 * rtWatchPeriod
 	rtWatchMargin  = 100 * 1000
@@ -174,6 +184,7 @@ func rtWatchLoop() {
 	tick := rtWatch.sysmonTick.Load()
 	tickAt := nanotime()
 	boostedAt := int64(0)
+	period := int64(rtWatchPeriod)
 	var normal rtSchedAttr
 	for {
 		for atomic.Load(&rtWatch.active) == 0 {
@@ -183,8 +194,9 @@ func rtWatchLoop() {
 			}
 			futex(unsafe.Pointer(&rtWatch.active), _FUTEX_WAIT_PRIVATE, 0, nil, nil, 0)
 			tickAt = nanotime()
+			period = rtWatchPeriod
 		}
-		rtWatchSleep()
+		rtWatchSleep(period)
 		rtTickRefine()
 		now := nanotime()
 
@@ -192,6 +204,11 @@ func rtWatchLoop() {
 			tick, tickAt = t, now
 		} else if sched.sysmonwait.Load() {
 			tickAt = now // in its deep sleep
+		}
+		if tickAt == now && boostedAt == 0 {
+			period = min(2*period, rtWatchCalm)
+		} else {
+			period = rtWatchPeriod
 		}
 		starved := now-tickAt >= rtWatchStarved
 		sysmon := rtWatch.sysmonTID.Load()
@@ -249,10 +266,10 @@ func rtWatchTurns() {
 	}
 }
 
-// rtWatchSleep sleeps for about rtWatchPeriod and ends away from the next
-// known release of any real-time goroutine.
-func rtWatchSleep() {
-	when := nanotime() + rtWatchPeriod
+// rtWatchSleep sleeps for about period, ns, and ends away from the next known
+// release of any real-time goroutine.
+func rtWatchSleep(period int64) {
+	when := nanotime() + period
 	for i := 0; ; i++ {
 		var ts timespec
 		ts.setNsec(when)
