@@ -55,6 +55,8 @@ var problemCases = []problemCase{
 		[]string{"--scenario", "memory/alloc-cycle", "--load", "alloc"}, []string{"--scenario", "memory/alloc-cycle"}, nil},
 	{"heap-lock", "mheap.lock has no owner and no priority inheritance (second thread: the allocation alone, which includes assists)",
 		[]string{"--scenario", "memory/alloc-span", "--load", "span,cpu"}, []string{"--scenario", "memory/alloc-span"}, []string{"GOMAXPROCS=8"}},
+	{"chan-lock", "a channel's lock, held while an element is copied, has no owner and no priority inheritance",
+		[]string{"--scenario", "locks/chan", "--load", "cpu"}, []string{"--scenario", "locks/chan"}, []string{"GOMAXPROCS=8"}},
 	{"lock-inversion", "sync.Mutex has no priority inheritance: who holds it is kept from running by work of medium priority",
 		[]string{"--scenario", "locks/inversion-mutex"}, []string{"--scenario", "locks/inversion-rtmutex"}, nil},
 	{"timers", "the netpoller waits in whole milliseconds (epoll_wait): time.Sleep(50 µs) by an ordinary goroutine",

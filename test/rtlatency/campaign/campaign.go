@@ -575,7 +575,7 @@ func (r *runner) repeated(toolchain, what string, loads []string, a, b *result.S
 
 // Problems are the causes of the problem set, in order; see rtlatency problem.
 var Problems = []string{"handoff", "retake", "time-slice", "own-slice", "gc-worker", "stop-the-world", "assist", "heap-lock",
-	"lock-inversion", "timers", "livelock", "sysmon"}
+	"chan-lock", "lock-inversion", "timers", "livelock", "sysmon"}
 
 // problem runs the set that shows the causes, with stock Go and with rtgo.
 func (r *runner) problem(ctx context.Context) error {

@@ -243,6 +243,49 @@ func init() {
 	}
 	inversion("mutex", "inversion-mutex", "sync.Mutex", func() sync.Locker { return new(sync.Mutex) })
 	inversion("rtmutex", "inversion-pimutex", "rt.Mutex", func() sync.Locker { return new(rt.Mutex) })
+	register(&Scenario{Name: "locks/chan",
+		Summary: "non-blocking receive from a channel of 32 KB elements that four ordinary goroutines fill and drain without pause, and whose runtime lock they hold most of the time: how long the receive took",
+		setup:   chanLock})
+}
+
+// chanLock: a channel's lock is held while an element is copied. A goroutine
+// whose thread the kernel takes off the CPU meanwhile keeps the task out.
+func chanLock(r *Run) error {
+	type element [32 << 10]byte
+	c := make(chan element, 8)
+	for range cap(c) / 2 {
+		c <- element{}
+	}
+	r.task("chan", r.Priority, r.Period, func(t *Task) {
+		e := new(element)
+		for next := r.begin + t.Period; !t.over(next); {
+			rt.SleepUntil(r.base.Time(next))
+			begin := clock.Now()
+			select {
+			case *e = <-c:
+			default:
+			}
+			now := clock.Now()
+			missed := t.sample(now-begin, now)
+			next += t.Period * int64(1+missed)
+		}
+		r.Stop()
+	})
+	for range 4 {
+		r.other(func() {
+			for e := new(element); !r.stopped.Load(); {
+				select {
+				case c <- *e:
+				default:
+				}
+				select {
+				case *e = <-c:
+				default:
+				}
+			}
+		})
+	}
+	return nil
 }
 
 // heldLock: an ordinary goroutine takes the lock and keeps it until it sees

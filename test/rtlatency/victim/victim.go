@@ -157,17 +157,29 @@ func starve(b *board, d time.Duration) {
 		fmt.Fprintln(os.Stderr, "rtlatency: timer:", err)
 		os.Exit(1)
 	}
-	go func() {
+	var compute func()
+	compute = func() {
+		// The kernel prefers the first thread for a signal of the process. That
+		// one must wait, not compute.
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			go compute()
+			select {}
+		}
 		for i := 0; ; i++ {
 			if i&0xffff == 0 {
 				b.end = clock.Now()
 			}
 		}
-	}()
+	}
+	go compute()
 	select {}
 }
 
-// alarm makes the kernel send sig to this process once.
+// alarm makes the kernel send sig to this process once, when it has used d of
+// CPU time. A timer of another clock would not do: under PREEMPT_RT it expires
+// in a thread of SCHED_FIFO priority 1, which starves as well; one of CPU time
+// expires in the thread that computes.
 func alarm(d time.Duration, sig syscall.Signal) error {
 	ev := struct {
 		value  uint64
@@ -176,7 +188,7 @@ func alarm(d time.Duration, sig syscall.Signal) error {
 		pad    [48]byte
 	}{signo: int32(sig)}
 	var id int32
-	if _, _, e := syscall.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&ev)), uintptr(unsafe.Pointer(&id))); e != 0 {
+	if _, _, e := syscall.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_PROCESS_CPUTIME_ID, uintptr(unsafe.Pointer(&ev)), uintptr(unsafe.Pointer(&id))); e != 0 {
 		return e
 	}
 	var spec struct{ interval, value unix.Timespec }
