@@ -28,6 +28,7 @@ func init() {
 	register(kind{"bigmap", "entries", 1 << 20, "a map of that many entries, updated and rebuilt", startBigMap})
 	register(kind{"large", "MB", 32, "objects of 64 KB to MB, allocated and dropped", startLarge})
 	register(kind{"span", "goroutines", 4, "goroutines that allocate 64 KB objects, each of which takes the heap's lock", startSpan})
+	register(kind{"parked", "goroutines", 100_000, "goroutines that wait and do nothing", startParked})
 	register(kind{"gosched", "goroutines", 1, "goroutines that only yield", startGosched})
 }
 
@@ -105,6 +106,21 @@ func startSpan(r *Running, n int) error {
 	r.each(n, func(i int) { keep[i] = make([]byte, 64<<10) })
 	r.undo = append(r.undo, func() { runtime.KeepAlive(keep) })
 	r.info = append(r.info, fmt.Sprintf("span: %d goroutines allocate 64 KB objects", n))
+	return nil
+}
+
+func startParked(r *Running, n int) error {
+	begun := r.ops.Load()
+	for range n {
+		r.wg.Go(func() {
+			r.ops.Add(1)
+			<-r.quit
+		})
+	}
+	for r.ops.Load() < begun+uint64(n) {
+		time.Sleep(time.Millisecond)
+	}
+	r.info = append(r.info, fmt.Sprintf("parked: %d goroutines wait on a channel", n))
 	return nil
 }
 

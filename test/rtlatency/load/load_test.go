@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 // Every load inside the process does work, stops, and leaves nothing behind.
 func TestLoadsRunAndStop(t *testing.T) {
 	procs := runtime.GOMAXPROCS(0)
-	for _, s := range []string{"alloc:2", "cpu:2", "churn:2", "stw:0", "gc:2", "syscall:2", "bigmap:1000", "large:1", "span:2", "gosched:2"} {
+	for _, s := range []string{"alloc:2", "cpu:2", "churn:2", "stw:0", "gc:2", "syscall:2", "bigmap:1000", "large:1", "span:2", "gosched:2", "parked:100"} {
 		t.Run(s, func(t *testing.T) {
 			before := runtime.NumGoroutine()
 			l, err := Parse(s)
