@@ -227,6 +227,7 @@ func rtPark() bool {
 	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
 		scan = nanotime() // the scanner makes gp ready
 	}
+	woken := false
 	for {
 		// We own the P: a safepoint.
 		if sched.gcwaiting.Load() {
@@ -240,7 +241,7 @@ func rtPark() bool {
 				lock(&deadlock)
 			}
 		}
-		if pp.runSafePointFn != 0 {
+		if pp.runSafePointFn != 0 && !woken {
 			start := nanotime()
 			runSafePointFn()
 			rtPaused(pp, start)
@@ -253,6 +254,15 @@ func rtPark() bool {
 		if atomic.Load(&pp.rt.wake) == rtWakeReady {
 			break
 		}
+		if woken {
+			// A goroutine that was made ready does not wait for a safepoint
+			// function. The P runs it when the goroutine parks again, or is
+			// preempted for it, or here.
+			woken = false
+			if pp.runSafePointFn != 0 {
+				continue
+			}
+		}
 		if next != 0 {
 			pp.rt.until.Store(next)
 		} else {
@@ -260,6 +270,7 @@ func rtPark() bool {
 		}
 		if gp := mp.lockedg.ptr(); gp.waitreason == waitReasonIOWait && pp.rt.pollpd != nil && readgstatus(gp)&^_Gscan == _Gwaiting {
 			rtParkPoll(pp, gp, next)
+			woken = true
 			continue
 		}
 
@@ -282,6 +293,7 @@ func rtPark() bool {
 			rtFutexWait(&pp.rt.wake, rtWakeParked, -1)
 		}
 		rtAcquire(pp)
+		woken = true
 		if next != 0 {
 			timerpMask.set(pp.id)
 		}
