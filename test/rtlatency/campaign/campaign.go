@@ -409,9 +409,6 @@ func (r *runner) outcome(m *result.Measurement) {
 		fmt.Fprintf(r.progress, "%s: %s\n", m.Outcome, m.Error)
 		return
 	}
-	if len(m.Threads) > 0 && m.Total == nil {
-		s = &m.Threads[0].Stats
-	}
 	fmt.Fprintf(r.progress, "p50 %d p99 %d p99.99 %d max %d us, %d cycles", s.P50NS/1000, s.P99NS/1000, s.P9999NS/1000, s.MaxNS/1000, s.Cycles)
 	if s.Missed > 0 {
 		fmt.Fprintf(r.progress, ", %d missed", s.Missed)

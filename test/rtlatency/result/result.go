@@ -284,19 +284,17 @@ func (m *Measurement) Comparable() bool {
 	return m.Validity != Void && (m.Outcome == OK || m.Outcome == Threshold) && len(m.Threads) > 0
 }
 
-// All returns the statistics of all threads together.
+// All returns the statistics of all tasks together, nil if there are none.
+// Threads without a Total are other quantities, such as the round trip of the
+// client beside the server's wake-up; the first is the one of the scenario.
 func (m *Measurement) All() *Stats {
-	if m.Total != nil {
+	switch {
+	case m.Total != nil:
 		return m.Total
-	}
-	if len(m.Threads) == 1 {
-		return &m.Threads[0].Stats
-	}
-	if len(m.Threads) == 0 {
+	case len(m.Threads) == 0:
 		return nil
 	}
-	s := Merge(m.Threads)
-	return &s
+	return &m.Threads[0].Stats
 }
 
 // LoadName returns the loads joined by "+", "none" if there is none.
