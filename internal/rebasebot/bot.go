@@ -362,7 +362,7 @@ func (b *bot) rebase(ctx context.Context, m move, branch, head, trailer string) 
 		}
 	}
 	b.Logf("%s: rebasing to %s in %s", m.line, m.to, tree)
-	code, err := b.runRebase(ctx, tree, m.to, jsonFile, mdFile)
+	code, err := b.runRebase(ctx, tree, m.to, jsonFile, mdFile, logFile)
 	if err != nil {
 		return nil, err
 	}
@@ -428,12 +428,12 @@ func (b *bot) rebase(ctx context.Context, m move, branch, head, trailer string) 
 const humanNeeded = 3
 
 // runRebase runs the rebase and returns its exit code, 0 or humanNeeded.
-func (b *bot) runRebase(ctx context.Context, tree, to, jsonFile, mdFile string) (int, error) {
+func (b *bot) runRebase(ctx context.Context, tree, to, jsonFile, mdFile, logFile string) (int, error) {
 	args := []string{"rebase", "--to", to, "--json", jsonFile, "--markdown", mdFile}
 	if b.Checks != "" {
 		args = append(args, "--checks", b.Checks)
 	}
-	return b.runRtgo(ctx, tree, strings.TrimSuffix(jsonFile, ".json")+".log", args...)
+	return b.runRtgo(ctx, tree, logFile, args...)
 }
 
 // runRtgo runs a subcommand of rtgo on a worktree, with its output in a log

@@ -21,7 +21,8 @@
 //
 //   - If sysmon has not ticked for rtWatchStarved it is starved: the watchdog
 //     makes it SCHED_FIFO at its own priority for rtWatchBoost. This begins
-//     at most rtWatchCalm after the last tick.
+//     at most twice rtWatchCalm after the last tick: that may come just after
+//     a look, and then the next still finds sysmon alive.
 //     In a process that is SCHED_FIFO as a whole, where threads starve that
 //     wait for an equal, it makes them take turns (SCHED_RR).
 //   - If a real-time goroutine has kept its P that long without blocking while

@@ -110,16 +110,16 @@ func startSpan(r *Running, n int) error {
 }
 
 func startParked(r *Running, n int) error {
-	begun := r.ops.Load()
+	var begun sync.WaitGroup
+	begun.Add(n)
 	for range n {
 		r.wg.Go(func() {
 			r.ops.Add(1)
+			begun.Done()
 			<-r.quit
 		})
 	}
-	for r.ops.Load() < begun+uint64(n) {
-		time.Sleep(time.Millisecond)
-	}
+	begun.Wait()
 	r.info = append(r.info, fmt.Sprintf("parked: %d goroutines wait on a channel", n))
 	return nil
 }

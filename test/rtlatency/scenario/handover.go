@@ -258,17 +258,16 @@ func chanLock(r *Run) error {
 	}
 	r.task("chan", r.Priority, r.Period, func(t *Task) {
 		e := new(element)
-		for next := r.begin + t.Period; !t.over(next); {
-			rt.SleepUntil(r.base.Time(next))
+		t.cycles(func(next int64) (took, now int64) {
+			r.rtSleep(next)
 			begin := clock.Now()
 			select {
 			case *e = <-c:
 			default:
 			}
-			now := clock.Now()
-			missed := t.sample(now-begin, now)
-			next += t.Period * int64(1+missed)
-		}
+			now = clock.Now()
+			return now - begin, now
+		})
 		r.Stop()
 	})
 	for range 4 {
@@ -356,15 +355,14 @@ func invertLock(r *Run, m sync.Locker) error {
 		r.CPUs = []int{cpu}
 	}
 	t := r.task("high", r.Priority, r.Period, func(t *Task) {
-		for next := r.begin + t.Period; !t.over(next); {
+		t.cycles(func(next int64) (took, now int64) {
 			clock.SleepUntil(next)
 			begin := clock.Now()
 			m.Lock()
-			now := clock.Now()
+			now = clock.Now()
 			m.Unlock()
-			missed := t.sample(now-begin, now)
-			next += t.Period * int64(1+missed)
-		}
+			return now - begin, now
+		})
 		r.Stop()
 	})
 	// low takes the lock 100 µs before high comes for it; medium arrives

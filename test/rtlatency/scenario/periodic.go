@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"rtgo.dev/rtgo/rt"
 	"rtgo.dev/rtgo/test/rtlatency/clock"
 )
 
@@ -37,7 +36,7 @@ func init() {
 		return clock.RawSleepUntil
 	})
 	periodic("abs", "rt.SleepUntil the absolute release", func(r *Run) func(int64) {
-		return func(next int64) { rt.SleepUntil(r.base.Time(next)) }
+		return r.rtSleep
 	})
 	periodic("sleep", "time.Sleep for the rest of the period", func(*Run) func(int64) {
 		return func(next int64) { time.Sleep(time.Duration(next - clock.Now())) }
@@ -70,15 +69,14 @@ func init() {
 			setup: func(r *Run) error {
 				var cost *Task
 				t := r.task("cycle", r.Priority, r.Period, func(t *Task) {
-					for next := r.begin + t.Period; !t.over(next); {
-						rt.SleepUntil(r.base.Time(next))
+					t.cycles(func(next int64) (late, now int64) {
+						r.rtSleep(next)
 						begin := clock.Now()
 						f()
-						now := clock.Now()
+						now = clock.Now()
 						cost.Rec.Record(now-begin, now)
-						missed := t.sample(now-next, now)
-						next += t.Period * int64(1+missed)
-					}
+						return now - next, now
+					})
 				})
 				cost = r.aspect("allocation", t)
 				return nil

@@ -360,10 +360,19 @@ func (t *Task) record(lat, now int64, missed uint64) {
 // periodic waits for one release after the other and samples how late it
 // woke.
 func (t *Task) periodic(wait func(next int64)) {
-	for next := t.run.begin + t.Period; !t.over(next); {
+	t.cycles(func(next int64) (late, now int64) {
 		wait(next)
-		now := clock.Now()
-		missed := t.sample(now-next, now)
+		now = clock.Now()
+		return now - next, now
+	})
+}
+
+// cycles calls f for one release after the other, but for those that pass
+// meanwhile, and samples what it returns: how late it was, or how long it took,
+// ns, and the time at its end.
+func (t *Task) cycles(f func(next int64) (d, now int64)) {
+	for next := t.run.begin + t.Period; !t.over(next); {
+		missed := t.sample(f(next))
 		next += t.Period * int64(1+missed)
 	}
 }
