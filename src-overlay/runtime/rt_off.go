@@ -33,7 +33,9 @@ func rtTraceArgs(ev tracev2.EventType, args []traceArg) {}
 func rtForeignP(pp *p, mp *m, gen uintptr) bool         { return false }
 func rtDetach()                                         {}
 func rtAttach(nprocs int32)                             {}
-func rtStopPs()                                         {}
+func rtStopOrd() int32                                  { return 0 }
+func rtStopLater(pp *p) bool                            { return false }
+func rtStopPs(reason stwReason)                         {}
 func rtStartPs(w worldStop)                             {}
 func rtForEachP(fn func(*p))                            {}
 func rtEnterSyscall(mp *m) bool                         { return false }

@@ -46,7 +46,7 @@
 // touch a released P must seize it first; seizing is CAS(0→tid) and never
 // waits. A P whose word is not 0 belongs to a running thread, which will pass
 // a safepoint or release it; after every release it looks at
-// sched.gcwaiting and p.runSafePointFn, and the stopper sets these before it
+// rtStopping and p.runSafePointFn, and the stopper sets these before it
 // tries to seize, so one of the two sees the other (sequential consistency).
 // A reserved P therefore never needs setBlockOnExitSyscall, which refuses it.
 //
@@ -121,12 +121,13 @@ const rtOn = true
 
 // mRT is the part of an m that real-time goroutines need.
 type mRT struct {
-	p      rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
-	scan   uintptr    // the scan lock that this M holds (rtScanWord), or 0
-	scanP  rtPuintptr // the reserved P of the goroutine it holds it for, or 0
-	scanAt int64      // since when
-	attr   uint32     // 1: entering real time; 2: boosted (rtBoost)
-	pi     int32      // rt.Mutexes held by the goroutine locked to this M
+	p       rtPuintptr  // the reserved P this M runs a real-time goroutine on, or 0
+	scan    uintptr     // the scan lock that this M holds (rtScanWord), or 0
+	scanP   rtPuintptr  // the reserved P of the goroutine it holds it for, or 0
+	scanAt  int64       // since when
+	scanWas rtSchedAttr // what it had before it was boosted for that; size is 0 if it is not
+	attr    uint32      // 1: entering real time; 2: boosted (rtBoost, rtScanBoost)
+	pi      int32       // rt.Mutexes held by the goroutine locked to this M
 
 	yield struct{ first, last int64 } // of rtYield, when the loop began and it returned
 }
@@ -160,7 +161,7 @@ type pRT struct {
 	gp   guintptr // the goroutine that entered
 
 	critical int64                           // no stop before this time (runtime/rt.Critical)
-	room     int64                           // how long it sleeps until then
+	room     int64                           // how long it sleeps until then, or parks until its next timer
 	scans    rtStopLength                    // how long its goroutine's scan lock was held
 	scanWait int64                           // since when somebody waits for slack to scan, 0 if nobody does
 	until    atomic.Int64                    // the time to which it parks, if rtWakeParked or rtWakePoll
@@ -214,6 +215,8 @@ var rtSched struct {
 
 	active    uint32       // ntask, to be read without the lock
 	stopTID   uint32       // thread of the stop in progress; under sched.lock
+	stopOrd   uint32       // a stop has begun, of the ordinary Ps only so far (rtStopPs)
+	stopAt    int64        // since when
 	threshold atomic.Int64 // dispatch lateness that counts as late, ns
 	global    rtStats      // sums over all tasks, for runtime/metrics
 }

@@ -18,6 +18,17 @@
 // stopped, and since sync.Pool, the one user of P numbers as indices beyond
 // the runtime, accepts any dense numbering. The execution trace must not see
 // numbers change, so it gets rtTraceID.
+//
+// A stop of the world stops the ordinary Ps first, and the reserved ones once
+// all those have stopped. How long the first part takes nobody knows: a thread
+// may be off the CPU, or in a part of the runtime that cannot be preempted (a
+// task was 284 µs late because marking one large object took so long). So
+// the tasks go on meanwhile, and the world counts as running. The second part
+// begins when the tasks have slack for what the world is stopped for (rt_slack.go),
+// and as nobody else runs then, that is short. (Seizing the reserved Ps of
+// sleeping tasks when the stop began made those late that woke before all the
+// others had stopped; so did beginning only where the whole was expected to fit,
+// since once in 10,000 stops it took longer than ever before.)
 
 package runtime
 
@@ -72,6 +83,37 @@ func rtForeignP(pp *p, mp *m, gen uintptr) bool {
 //
 //go:nosplit
 func rtNumP() int32 { return rtSched.attached }
+
+// rtStopOrd begins a stop with the ordinary Ps. It returns how many more than
+// gomaxprocs have to stop: the initiator stops its own P at once. sched.lock is
+// held and sched.gcwaiting not set yet.
+func rtStopOrd() int32 {
+	rtSched.stopAt = nanotime()
+	if rtSched.attached == 0 {
+		return 0
+	}
+	atomic.Store(&rtSched.stopOrd, 1)
+	if getg().m.rt.p != 0 {
+		return 1
+	}
+	return 0
+}
+
+// rtStopLater reports whether the stop in progress, if there is one, leaves pp
+// alone for now.
+//
+//go:nosplit
+func rtStopLater(pp *p) bool {
+	return atomic.Load(&rtSched.stopOrd) != 0 && rtReserved(pp) && !freezing.Load()
+}
+
+// rtStopping reports whether reserved Ps have to stop. It is what
+// sched.gcwaiting is to ordinary Ps.
+//
+//go:nosplit
+func rtStopping() bool {
+	return sched.gcwaiting.Load() && (atomic.Load(&rtSched.stopOrd) == 0 || freezing.Load())
+}
 
 // sync_rtProcs is sync.runtime_rtProcs: how many Ps there are beyond
 // GOMAXPROCS.
@@ -184,14 +226,25 @@ func rtGrow() {
 	startTheWorldGC(stw)
 }
 
-// rtStopPs is stopTheWorldWithSema's part for reserved Ps: it seizes those
-// that no thread is using. The others stop themselves (rtGiveStop).
-// sched.lock is held.
-func rtStopPs() {
+// rtStopPs is stopTheWorldWithSema's part for reserved Ps, once the ordinary
+// ones have stopped: it waits for slack and seizes those that no thread is
+// using. The others stop themselves (rtGiveStop).
+func rtStopPs(reason stwReason) {
+	if rtSched.attached == 0 || freezing.Load() {
+		return
+	}
+	rtSlack.begin.add(nanotime() - rtSched.stopAt)
+	rtSlackTasks(reason) // takes sched.lock
 	mp := getg().m
 	tid := uint32(mp.procid)
 	rtSched.stopTID = tid
 	now := nanotime()
+	rtSlack.stopped = now
+	sched.stopwait = rtSched.attached
+	if mp.rt.p != 0 {
+		sched.stopwait-- // stopped already
+	}
+	atomic.Store(&rtSched.stopOrd, 0)
 	for _, pp := range rtSched.ps {
 		if pp.status != _Pgcstop && rtPITryLock(&pp.rt.word, tid) {
 			pp.status = _Pgcstop
@@ -199,14 +252,26 @@ func rtStopPs() {
 			sched.stopwait--
 		}
 	}
+	wait := sched.stopwait > 0
+	unlock(&sched.lock)
+	for wait {
+		preemptall()
+		if notetsleep(&sched.stopnote, 100*1000) {
+			noteclear(&sched.stopnote)
+			wait = false
+		}
+	}
 }
 
 // rtStartPs gives the reserved Ps back after the stop w. The thread is the one
 // that stopped the world: its m.preemptoff or m.locks kept it.
 func rtStartPs(w worldStop) {
-	rtSlack.begin.add(w.finishedStopping - w.startedStopping)
-	rtSlack.rest[w.reason].add(nanotime() - w.finishedStopping)
-	rtSlack.begun = 0
+	if rtSlack.stopped == 0 { // no reserved P: rtStopPs did nothing
+		rtSlack.begin.add(w.finishedStopping - w.startedStopping)
+		rtSlack.stopped = w.finishedStopping
+	}
+	rtSlack.rest[w.reason].add(nanotime() - rtSlack.stopped)
+	rtSlack.begun, rtSlack.stopped = 0, 0
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()
@@ -263,7 +328,7 @@ func rtForEachP(fn func(*p)) {
 func rtRelease(pp *rtP) (slow bool) {
 	pp.rt.running = 0
 	rtPIUnlock(&pp.rt.word, pp.rt.tid)
-	return sched.gcwaiting.Load() || atomic.Load(&pp.runSafePointFn) != 0
+	return rtStopping() || atomic.Load(&pp.runSafePointFn) != 0
 }
 
 // rtReleaseSlow serves a stop or forEachP that missed the release of pp.
@@ -276,17 +341,17 @@ func rtReleaseSlow(pp *rtP) {
 	if pp.runSafePointFn != 0 {
 		runSafePointFn()
 	}
-	if sched.gcwaiting.Load() && rtGiveStop(pp) {
+	if rtStopping() && rtGiveStop(pp) {
 		return
 	}
 	rtPIUnlock(&pp.rt.word, pp.rt.tid)
 }
 
 // rtGiveStop hands pp, which the calling thread owns, to the stop in
-// progress. It reports false if there is none or pp takes no part in it.
+// progress. It reports false if there is none or pp takes no part in it, or not yet.
 func rtGiveStop(pp *rtP) bool {
 	lock(&sched.lock)
-	if sched.stopwait <= 0 || sched.stopwait > freezeStopWait/2 || pp.status == _Pgcstop {
+	if sched.stopwait <= 0 || sched.stopwait > freezeStopWait/2 || pp.status == _Pgcstop || rtSched.stopOrd != 0 {
 		unlock(&sched.lock)
 		return false
 	}

@@ -230,7 +230,7 @@ func rtPark() bool {
 	woken := false
 	for {
 		// We own the P: a safepoint.
-		if sched.gcwaiting.Load() {
+		if rtStopping() {
 			if rtGiveStop(pp) {
 				rtAcquire(pp)
 				continue

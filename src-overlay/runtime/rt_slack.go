@@ -10,8 +10,9 @@
 // goroutine. It is in one of three states:
 //
 //   - running: a stop would preempt it. Not now.
-//   - sleeping until a known time: a stop may begin if it is expected to end
-//     before that.
+//   - sleeping until a known time, that of its own sleep or that of the next
+//     timer of its P (a Ticker, a deadline): a stop may begin if it is expected
+//     to end before that.
 //   - waiting for something else (a channel, a descriptor, a lock, a system
 //     call): nobody knows when it goes on, so it is not waited for. (Treating
 //     it as running delayed every stop by the whole bound.)
@@ -26,9 +27,15 @@
 // measured. (A length learned for each reason as a whole made a task late once
 // for each reason when a load began.) The check is made before
 // taking sched.lock and again with it held, since the initiator may lose the
-// CPU in between. After rtSlackBound it goes on anyway, and the stop is counted
-// as forced. The collector's stops do so at once if the process has reached its
-// memory limit.
+// CPU in between.
+//
+// A stop looks twice: where the whole is expected to fit, before it begins with
+// the ordinary Ps, so that these rarely wait for the tasks; and before it stops
+// the tasks (rtStopPs), for what the world is stopped for. rtSlackBound after
+// the first look it goes on anyway, and if there is no slack at the second, the
+// stop is counted as forced. The collector's stops do so at once if the
+// process has reached its memory limit. (/sched/pauses/stopping has the wait
+// between the two, since ordinary goroutines do not run in it.)
 //
 // An initiator that has to wait runs at SCHED_FIFO 1 meanwhile. An ordinary
 // thread would not get the CPU at the right moment: on a loaded machine it
@@ -39,7 +46,7 @@
 // A stop that has begun is short only if the threads it needs get the CPU. The
 // initiator runs at a priority just below that of the most urgent real-time
 // goroutine for the length of the stop, or until forEachP has dealt with the
-// reserved Ps, and so do the threads that a stop still waits for while it does
+// reserved Ps, which it does first, and so do the threads that a stop still waits for while it does
 // (rtBoost); each gets back what it had. Just below, so that a goroutine that
 // was made to wait goes on as soon as it has its P, and not when the threads
 // have been given back what they had. A real-time goroutine that wakes during
@@ -75,13 +82,15 @@ const (
 
 // rtSlack is written with worldsema held.
 var rtSlack struct {
-	begun  int64            // when the one in progress was let begin, ns, or 0
-	begin  rtStopLength     // until the world has stopped
-	rest   [32]rtStopLength // from there, by reason; forEachP as a whole
-	stops  atomic.Uint64
-	forced [32]atomic.Uint64
-	waited atomic.Int64 // ns, all
-	max    atomic.Int64 // ns, the longest
+	since   int64            // when the initiator of the one in progress began to wait, ns
+	begun   int64            // when the one in progress was let begin, ns, or 0
+	stopped int64            // when it began to stop reserved Ps, ns, or 0
+	begin   rtStopLength     // until the world has stopped
+	rest    [32]rtStopLength // from there, by reason; forEachP as a whole
+	stops   atomic.Uint64
+	forced  [32]atomic.Uint64
+	waited  atomic.Int64 // ns, all
+	max     atomic.Int64 // ns, the longest
 }
 
 // rtStopLength remembers how long something took, ns: the longest of
@@ -150,7 +159,11 @@ func rtSlackOf(pp *rtP, now, need int64) (again int64) {
 	}
 	// What is expected to take longer than the task ever sleeps begins right
 	// after it has gone to sleep.
-	if r := pp.rt.release; r != 0 && r < now+min(need, max(0, pp.rt.room-pp.rt.room/8)) {
+	r := pp.rt.release
+	if w := atomic.Load(&pp.rt.wake); r == 0 && (w == rtWakeParked || w == rtWakePoll) {
+		r = pp.rt.until.Load()
+	}
+	if r != 0 && r < now+min(need, max(0, pp.rt.room-pp.rt.room/8)) {
 		return max(r, now) + rtSlackPoll
 	}
 	return 0
@@ -163,7 +176,7 @@ func rtSlackOf(pp *rtP, now, need int64) (again int64) {
 //go:nosplit
 func rtSlackScan(pp *rtP) bool {
 	now := nanotime()
-	if rtSlackOf(pp, now, pp.rt.scans.expected()) == 0 || sched.gcwaiting.Load() || getg().m == pp.rt.m.ptr() {
+	if rtSlackOf(pp, now, pp.rt.scans.expected()+rtSlackMargin) == 0 || rtStopping() || getg().m == pp.rt.m.ptr() {
 		pp.rt.scanWait = 0
 		return true
 	}
@@ -196,7 +209,32 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
-	need := rtSlackNeed(reason)
+	rtSlack.since = nanotime()
+	if !rtSlackWait(reason, rtSlackNeed(reason)) && reason == rtSlackForEachP {
+		rtSlack.forced[reason].Add(1)
+	}
+	rtSlack.stops.Add(1)
+	return true
+}
+
+// rtSlackTasks takes sched.lock to stop the tasks, the last part of a stop for
+// the given reason, when they have slack for what follows.
+func rtSlackTasks(reason stwReason) {
+	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
+		lock(&sched.lock)
+		return
+	}
+	if rtSlack.begun == 0 { // there was no task when the stop began
+		rtSlack.since = nanotime()
+	}
+	if !rtSlackWait(reason, rtSlack.rest[reason].expected()+rtSlackMargin) {
+		rtSlack.forced[reason].Add(1)
+	}
+}
+
+// rtSlackWait takes sched.lock when there is slack for something that takes
+// need, or rtSlackBound after the initiator began to wait; then it reports false.
+func rtSlackWait(reason stwReason, need int64) bool {
 	bound := int64(rtSlackBound)
 	if reason.isGC() && rtOverLimit() {
 		bound = 0 // memory goes before slack
@@ -205,31 +243,23 @@ func rtSlackLock(reason stwReason) bool {
 	for {
 		now := nanotime()
 		ok, again := rtSlackAt(now, need)
-		forced := now-start >= bound
+		forced := now-rtSlack.since >= bound
 		if ok || forced {
 			rtBoostSelf(rtStopPrio())
 			lock(&sched.lock)
 			rtSlack.begun = nanotime()
-			if ok, again = rtSlackAt(rtSlack.begun, need); ok {
-				break
-			}
-			if forced {
-				rtSlack.forced[reason].Add(1)
-				break
+			if ok, again = rtSlackAt(rtSlack.begun, need); ok || forced {
+				if w := rtSlack.begun - start; w > 0 {
+					rtSlack.waited.Add(w)
+					rtSlack.max.Store(max(w, rtSlack.max.Load()))
+				}
+				return ok
 			}
 			unlock(&sched.lock)
 		}
 		rtBoostSelf(rtReservePrio)
 		usleep(uint32(max(again-now, 1000) / 1000))
 	}
-	rtSlack.stops.Add(1)
-	if w := nanotime() - start; w > 0 {
-		rtSlack.waited.Add(w)
-		if w > rtSlack.max.Load() {
-			rtSlack.max.Store(w)
-		}
-	}
-	return true
 }
 
 // rtBoosted are the threads that run at a borrowed priority, and what they
@@ -245,6 +275,8 @@ var rtBoosted struct {
 // rtStopPrio returns the priority of the initiator of a stop: one less than
 // that of the most urgent task, but so high that there is one less than it for
 // the threads that it waits for.
+//
+//go:nosplit
 func rtStopPrio() uint32 {
 	urgent := max(rtWatch.prio.Load(), 1) - 1 // the watchdog is one above
 	if urgent > 2 {

@@ -74,12 +74,15 @@ type rtSaved struct {
 }
 
 // rtGetattr fills a with the attributes of a thread, 0 for the calling one.
+//
+//go:nosplit
 func rtGetattr(tid uint32, a *rtSchedAttr) uintptr {
 	_, _, e := linux.Syscall6(rtSYS_sched_getattr, uintptr(tid), uintptr(noescape(unsafe.Pointer(a))), unsafe.Sizeof(*a), 0, 0, 0)
 	a.size = uint32(unsafe.Sizeof(*a))
 	return e
 }
 
+//go:nosplit
 func rtSetattr(tid uint32, a *rtSchedAttr) uintptr {
 	_, _, e := linux.Syscall6(rtSYS_sched_setattr, uintptr(tid), uintptr(noescape(unsafe.Pointer(a))), 0, 0, 0, 0)
 	return e
@@ -87,6 +90,8 @@ func rtSetattr(tid uint32, a *rtSchedAttr) uintptr {
 
 // rtGiveBack sets attributes that a thread had before. Where the process may not
 // clear SCHED_FLAG_RESET_ON_FORK it adds the flag to a.
+//
+//go:nosplit
 func rtGiveBack(tid uint32, a *rtSchedAttr) uintptr {
 	e := rtSetattr(tid, a)
 	if e == _EPERM && a.flags&_SCHED_FLAG_RESET_ON_FORK == 0 {
@@ -291,7 +296,7 @@ func rtEnterM(gp *g) {
 	mp.rt.p.set(pp)
 	acquirep(&pp.p)
 	rtTouchStack()
-	if sched.gcwaiting.Load() || pp.runSafePointFn != 0 {
+	if rtStopping() || pp.runSafePointFn != 0 {
 		// As at any safepoint.
 		atomic.Store(&pp.rt.wake, rtWakeReady)
 		rtPark()
@@ -345,7 +350,7 @@ func rtLeaveM(gp *g) {
 			notewakeup(&sched.safePointNote)
 		}
 	}
-	if sched.gcwaiting.Load() && sched.stopwait > 0 && sched.stopwait <= freezeStopWait/2 {
+	if rtStopping() && sched.stopwait > 0 && sched.stopwait <= freezeStopWait/2 {
 		pp.status = _Pgcstop
 		pp.gcStopTime = nanotime()
 		rtPIUnlock(&pp.rt.word, pp.rt.tid)

@@ -115,7 +115,9 @@ func rtRunTimers(pp *rtP) (next int64) {
 	f := &pp.rt.funcs
 	if pp.timers.wakeTime() != 0 {
 		f.parked = true
-		_, next, _ = pp.timers.check(0, nil)
+		var now int64
+		now, next, _ = pp.timers.check(0, nil)
+		pp.rt.room = next - now // for a stop that looks for slack
 		f.parked = false
 	}
 	if !f.q.empty() {

@@ -154,6 +154,7 @@ func rtWatchUpdateLocked() {
 // process may.
 //
 //go:nowritebarrierrec
+//go:nosplit
 func rtSetFIFO(tid, prio uint32) uintptr {
 	a := rtSchedAttr{size: 48, policy: _SCHED_FIFO, flags: _SCHED_FLAG_RESET_ON_FORK}
 	var e uintptr
