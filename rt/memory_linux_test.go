@@ -309,6 +309,79 @@ func TestPauses(t *testing.T) {
 	t.Logf("%d pauses, longest %v; MMU(1 ms) %.3f, MMU(10 ms) %.3f", p.Count, p.Max, one, ten)
 }
 
+// A stop that waits for an ordinary goroutine does not stop the tasks yet.
+func TestStoppedLast(t *testing.T) {
+	needRT(t)
+	if !Supported() {
+		t.Skip("stock Go stops whom it can at once")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))))
+	const last = 10 * time.Millisecond
+	// long counts stops that waited for somebody for two times last.
+	long := func() (n uint64) {
+		sample := []metrics.Sample{{Name: "/sched/pauses/stopping/other:seconds"}}
+		metrics.Read(sample)
+		h := sample[0].Value.Float64Histogram()
+		for i, c := range h.Counts {
+			if h.Buckets[i] >= 2*last.Seconds() {
+				n += c
+			}
+		}
+		return n
+	}
+	// Nothing interrupts a copy.
+	buf := make([]byte, 1<<20)
+	for try := 1; ; try++ {
+		clear(buf)
+		before := long()
+		gap := time.Duration(0)
+		err := Do(Attr{Priority: 30}, func() error {
+			copying, copied, stopped := make(chan bool), make(chan bool), make(chan bool)
+			go func() {
+				copying <- true
+				copy(buf[1:], buf)
+				close(copied)
+			}()
+			<-copying
+			go func() {
+				cycles() // stops the world
+				close(stopped)
+			}()
+			begin := time.Now()
+			for woke := begin; woke.Sub(begin) < 10*time.Second; {
+				time.Sleep(time.Millisecond)
+				now := time.Now()
+				gap = max(gap, now.Sub(woke))
+				woke = now
+				select {
+				case <-copied:
+					<-stopped
+					return nil
+				default:
+				}
+			}
+			return errors.New("the copy takes too long")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if long() == before {
+			// The machine is faster, or the stop began late.
+			if buf = make([]byte, min(2*len(buf), 1<<28)); try > 30 {
+				t.Skipf("no stop waited for a copy of %d MB for %v", len(buf)>>20, 2*last)
+			}
+			continue
+		}
+		if gap < last {
+			t.Logf("%v between two cycles at most while a stop waited for a copy of %d MB", gap, len(buf)>>20)
+			return
+		}
+		if try > 30 {
+			t.Fatalf("%v between two cycles of 1 ms while a stop waited for an ordinary goroutine", gap)
+		}
+	}
+}
+
 // In a critical window no stop begins, for its bound of 10 ms.
 func TestCritical(t *testing.T) {
 	if !Supported() {
