@@ -65,7 +65,7 @@ func config(o *options.Options) (scenario.Config, error) {
 		Distance: time.Duration(o.Distance) * time.Microsecond,
 		Tasks:    o.Threads, Realtime: o.Policy != "other", Priority: o.Priority, PrioSpread: o.PrioSpread,
 		CPUs: o.Affinity, Loops: o.Loops, Duration: o.Duration, Limit: o.Histogram,
-		Threshold: time.Duration(o.Break) * time.Microsecond, Conns: o.Conns, Timers: o.Timers,
+		Threshold: time.Duration(o.Break) * time.Microsecond, Compute: o.Compute, Conns: o.Conns, Timers: o.Timers,
 	}
 	if o.Policy == "rr" {
 		c.Policy = rt.RR

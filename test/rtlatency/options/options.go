@@ -47,6 +47,7 @@ type Options struct {
 	Load     string
 	LoadOnly bool
 	Result   string
+	Compute  int // percent of the interval
 	Conns    int
 	Timers   int
 	Watchdog time.Duration
@@ -156,6 +157,7 @@ var table = []option{
 	{0, "load", required, text(func(o *Options) *string { return &o.Load })},
 	{0, "load-only", none, flag(func(o *Options) *bool { return &o.LoadOnly })},
 	{0, "result", required, text(func(o *Options) *string { return &o.Result })},
+	{0, "compute", required, integer(func(o *Options) *int { return &o.Compute }, 0, 90)},
 	{0, "conns", required, integer(func(o *Options) *int { return &o.Conns }, 1, 1_000_000)},
 	{0, "timers", required, integer(func(o *Options) *int { return &o.Timers }, 1, 100_000_000)},
 	{0, "watchdog", required, func(o *Options, v string) (err error) { o.Watchdog, err = duration(v); return err }},
@@ -373,6 +375,8 @@ flags of rtlatency:
 %s
   --load-only       only put on the load, for -D; with it C programs are measured beside it
   --result FILE     write everything measured (JSON, format of package result)
+  --compute PERCENT each periodic task computes for so much of its interval after it has been
+                    measured, 0 to 90 (scenarios periodic and memory)
   --conns N         connections of network scenarios
   --timers N        live timers of timers/million
   --watchdog TIME   the kernel kills the program when a task has computed for so long without

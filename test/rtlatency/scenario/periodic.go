@@ -147,6 +147,7 @@ func (t *Task) ticker() {
 			missed = (by - next) / t.Period
 		}
 		t.record(now-next, now, uint64(missed))
+		t.compute()
 		next += t.Period * (1 + missed)
 	}
 }

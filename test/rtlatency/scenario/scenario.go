@@ -84,6 +84,7 @@ type Config struct {
 	Limit      int           // of the linear histogram, µs
 	Threshold  time.Duration // stop when a sample exceeds it; 0: never
 	Keep       int           // samples kept for -v
+	Compute    int           // percent of the period that a task computes after a sample, scenarios periodic and memory
 	Conns      int           // connections, network scenarios
 	Timers     int           // live timers, timers/million
 }
@@ -357,6 +358,13 @@ func (t *Task) record(lat, now int64, missed uint64) {
 	}
 }
 
+// compute computes for the share of the period that the user chose.
+func (t *Task) compute() {
+	if p := t.run.Compute; p > 0 {
+		t.run.compute(clock.Now() + t.Period*int64(p)/100)
+	}
+}
+
 // periodic waits for one release after the other and samples how late it
 // woke.
 func (t *Task) periodic(wait func(next int64)) {
@@ -369,10 +377,12 @@ func (t *Task) periodic(wait func(next int64)) {
 
 // cycles calls f for one release after the other, but for those that pass
 // meanwhile, and samples what it returns: how late it was, or how long it took,
-// ns, and the time at its end.
+// ns, and the time at its end. Then it computes for the share of the period that
+// the user chose.
 func (t *Task) cycles(f func(next int64) (d, now int64)) {
 	for next := t.run.begin + t.Period; !t.over(next); {
 		missed := t.sample(f(next))
+		t.compute()
 		next += t.Period * int64(1+missed)
 	}
 }

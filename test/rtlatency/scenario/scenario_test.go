@@ -127,6 +127,27 @@ func TestLoops(t *testing.T) {
 	}
 }
 
+// A task computes for the share of its period that was asked for.
+func TestCompute(t *testing.T) {
+	for _, name := range []string{"periodic/sleep", "periodic/ticker", "memory/alloc-cycle"} {
+		s, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := func(percent int) time.Duration {
+			var a, b syscall.Rusage
+			syscall.Getrusage(syscall.RUSAGE_SELF, &a)
+			run(t, s, Config{Period: 10 * time.Millisecond, Loops: 20, Compute: percent})
+			syscall.Getrusage(syscall.RUSAGE_SELF, &b)
+			return time.Duration(b.Utime.Nano() - a.Utime.Nano())
+		}
+		// Of 200 ms; who is preempted computes less.
+		if none, half := used(0), used(50); half < none+20*time.Millisecond {
+			t.Errorf("%s: %v of CPU time, and %v with half of the period computing", name, none, half)
+		}
+	}
+}
+
 func TestThresholdStops(t *testing.T) {
 	s, err := Lookup("periodic/nanosleep")
 	if err != nil {
