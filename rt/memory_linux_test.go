@@ -315,6 +315,9 @@ func TestStoppedLast(t *testing.T) {
 	if !Supported() {
 		t.Skip("stock Go stops whom it can at once")
 	}
+	if raceEnabled {
+		t.Skip("the race detector looks at each byte of 256 MB")
+	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))))
 	const last = 10 * time.Millisecond
 	// long counts stops that waited for somebody for two times last.
