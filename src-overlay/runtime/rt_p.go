@@ -21,14 +21,14 @@
 //
 // A stop of the world stops the ordinary Ps first, and the reserved ones once
 // all those have stopped. How long the first part takes nobody knows: a thread
-// may be off the CPU, or in a part of the runtime that cannot be preempted (a
-// task was 284 µs late because marking one large object took so long). So
-// the tasks go on meanwhile, and the world counts as running. The second part
-// begins when the tasks have slack for what the world is stopped for (rt_slack.go),
-// and as nobody else runs then, that is short. (Seizing the reserved Ps of
-// sleeping tasks when the stop began made those late that woke before all the
-// others had stopped; so did beginning only where the whole was expected to fit,
-// since once in 10,000 stops it took longer than ever before.)
+// may be off the CPU, copy 100 MB, or be in a part of the runtime that cannot be
+// preempted (480 µs of it made a task 284 µs late, in a kernel trace). So the
+// tasks go on meanwhile, and the world counts as running. The second part begins
+// when the tasks have slack for what the world is stopped for (rt_slack.go), and
+// as nobody else runs then, that is short. (Seizing the reserved Ps of sleeping
+// tasks when the stop began made those late that woke before all the others had
+// stopped, though it began only where the whole was expected to fit: once in some
+// thousand stops it took longer than the longest that was remembered.)
 
 package runtime
 

@@ -46,8 +46,8 @@
 // A stop that has begun is short only if the threads it needs get the CPU. The
 // initiator runs at a priority just below that of the most urgent real-time
 // goroutine for the length of the stop, or until forEachP has dealt with the
-// reserved Ps, which it does first, and so do the threads that a stop still waits for while it does
-// (rtBoost); each gets back what it had. Just below, so that a goroutine that
+// reserved Ps, which it does first, and so do the threads that a stop still waits
+// for while it does (rtBoost); each gets back what it had. Just below, so that a goroutine that
 // was made to wait goes on as soon as it has its P, and not when the threads
 // have been given back what they had. A real-time goroutine that wakes during
 // the stop would lend the initiator its priority anyway (rt_p.go), but only once
