@@ -37,6 +37,7 @@ type tester struct {
 	episode sync.RWMutex
 	base    int // goroutines when no worker is busy
 	allCPUs unix.CPUSet
+	nice    int32 // of the process when it began
 
 	procs  sync.Mutex // GOMAXPROCS
 	tasks  taskSet
@@ -57,6 +58,9 @@ func test(c *Config, ops []*op) int {
 		t.total += o.weight
 	}
 	unix.SchedGetaffinity(0, &t.allCPUs)
+	if a, err := unix.SchedGetAttr(0, 0); err == nil {
+		t.nice = a.Nice
+	}
 	if t.shared, err = newShared(t); err != nil {
 		fmt.Fprintln(os.Stderr, "rtstress:", err)
 		return 1
@@ -185,8 +189,8 @@ func (t *tester) leftover() string {
 		switch unix.SchedGetaffinity(tid, &cpus); {
 		case a.Policy != unix.SCHED_NORMAL || a.Priority != 0:
 			return fmt.Sprintf("thread %d %q has policy %d, priority %d", tid, name, a.Policy, a.Priority)
-		case a.Nice != 0:
-			return fmt.Sprintf("thread %d %q has nice %d", tid, name, a.Nice)
+		case a.Nice != t.nice:
+			return fmt.Sprintf("thread %d %q has nice %d, not %d", tid, name, a.Nice, t.nice)
 		case a.Flags&unix.SCHED_FLAG_RESET_ON_FORK != 0 && os.Geteuid() == 0:
 			return fmt.Sprintf("thread %d %q has reset on fork", tid, name)
 		case cpus != t.allCPUs && cpus != (unix.CPUSet{}):
