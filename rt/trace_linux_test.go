@@ -50,8 +50,8 @@ func TestTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range b[len(b)/2:] {
-		b[len(b)/2+i] = 0xff
+	for i := len(b) / 2; i < len(b); i++ {
+		b[i] = 0xff
 	}
 	bad := filepath.Join(dir, "bad")
 	if err := os.WriteFile(bad, b, 0o666); err != nil {
