@@ -35,7 +35,7 @@ func rtDetach()                                         {}
 func rtAttach(nprocs int32)                             {}
 func rtStopOrd() int32                                  { return 0 }
 func rtStopLater(pp *p) bool                            { return false }
-func rtStopPs(reason stwReason)                         {}
+func rtStopPs(reason stwReason, start int64)            {}
 func rtStartPs(w worldStop)                             {}
 func rtForEachP(fn func(*p))                            {}
 func rtEnterSyscall(mp *m) bool                         { return false }
@@ -98,5 +98,8 @@ func rtSlackProfile(pcbuf []uintptr) {}
 
 func rtClear(size uintptr, x unsafe.Pointer) bool { return false }
 func rtNoScavenge() bool                          { return false }
+func rtSysAlloc(p unsafe.Pointer, size uintptr)   {}
+func rtSemacquire(addr *uint32)                   {}
+func rtNewP() *p                                  { return new(p) }
 func rtNoGCTest(t gcTrigger) bool                 { return false }
 func rtMetrics()                                  {}

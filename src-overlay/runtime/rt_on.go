@@ -207,6 +207,10 @@ var rtSched struct {
 	ord  []*p   // allp without them
 	full []*p   // allp with them
 
+	// fresh are reserved Ps for rtAttach, which rtGrow has allocated before it
+	// stopped the world.
+	fresh []*rtP
+
 	// list is ps for threads that no stop stops, never changed.
 	list atomic.Pointer[[]*rtP]
 
@@ -216,7 +220,6 @@ var rtSched struct {
 	active    uint32       // ntask, to be read without the lock
 	stopTID   uint32       // thread of the stop in progress; under sched.lock
 	stopOrd   uint32       // a stop has begun, of the ordinary Ps only so far (rtStopPs)
-	stopAt    int64        // since when
 	threshold atomic.Int64 // dispatch lateness that counts as late, ns
 	global    rtStats      // sums over all tasks, for runtime/metrics
 }

@@ -88,7 +88,6 @@ func rtNumP() int32 { return rtSched.attached }
 // gomaxprocs have to stop: the initiator stops its own P at once. sched.lock is
 // held and sched.gcwaiting not set yet.
 func rtStopOrd() int32 {
-	rtSched.stopAt = nanotime()
 	if rtSched.attached == 0 {
 		return 0
 	}
@@ -144,10 +143,12 @@ func rtAttach(nprocs int32) {
 	rtSched.ord = allp
 	if !same {
 		total := nprocs + n
-		ps := rtSched.ps
+		ps := append(rtSched.ps, rtSched.fresh...)
+		rtSched.fresh = nil
 		for i := int32(len(ps)); i < n; i++ {
-			ps = append(ps, new(rtP))
+			ps = append(ps, new(rtP)) // many enter at once
 		}
+		ps = ps[:n]
 		// Destroyed ordinary Ps stay within cap(allp), where the trace
 		// looks for them.
 		all := make([]*p, total, int(total)+cap(allp)-len(allp))
@@ -216,24 +217,30 @@ func rtGrow() {
 	if rtWarmed.CompareAndSwap(0, 1) {
 		systemstack(rtWarmSpanSets)
 	}
+	rtFreshTouch()
+	fresh := make([]*rtP, max(4, rtSched.attached))
+	for i := range fresh {
+		fresh[i] = new(rtP)
+	}
 	stw := stopTheWorldGC(stwGOMAXPROCS)
 	lock(&sched.lock)
 	if rtSched.spare == 0 {
 		// A few at first, then twice as many.
 		rtSched.nwant = max(4, 2*rtSched.nwant)
+		rtSched.fresh = fresh
 	}
 	unlock(&sched.lock)
 	startTheWorldGC(stw)
 }
 
-// rtStopPs is stopTheWorldWithSema's part for reserved Ps, once the ordinary
-// ones have stopped: it waits for slack and seizes those that no thread is
-// using. The others stop themselves (rtGiveStop).
-func rtStopPs(reason stwReason) {
+// rtStopPs is the part for reserved Ps of a stop that began at start, once the
+// ordinary ones have stopped: it waits for slack and seizes those that no thread
+// is using. The others stop themselves (rtGiveStop).
+func rtStopPs(reason stwReason, start int64) {
 	if rtSched.attached == 0 || freezing.Load() {
 		return
 	}
-	rtSlack.begin.add(nanotime() - rtSched.stopAt)
+	rtSlack.begin.add(nanotime() - start)
 	rtSlackTasks(reason) // takes sched.lock
 	mp := getg().m
 	tid := uint32(mp.procid)
@@ -351,10 +358,17 @@ func rtReleaseSlow(pp *rtP) {
 // progress. It reports false if there is none or pp takes no part in it, or not yet.
 func rtGiveStop(pp *rtP) bool {
 	lock(&sched.lock)
-	if sched.stopwait <= 0 || sched.stopwait > freezeStopWait/2 || pp.status == _Pgcstop || rtSched.stopOrd != 0 {
-		unlock(&sched.lock)
-		return false
+	stop := sched.stopwait > 0 && sched.stopwait <= freezeStopWait/2 && pp.status != _Pgcstop && rtSched.stopOrd == 0
+	if stop {
+		rtGiveStopLocked(pp)
 	}
+	unlock(&sched.lock)
+	return stop
+}
+
+// rtGiveStopLocked hands pp to the stop that is in progress and has begun with
+// the reserved Ps. sched.lock is held.
+func rtGiveStopLocked(pp *rtP) {
 	pp.status = _Pgcstop
 	pp.gcStopTime = nanotime()
 	// Pass the word on. A kernel hand-over leaves FUTEX_WAITERS set though
@@ -367,8 +381,6 @@ func rtGiveStop(pp *rtP) bool {
 	if sched.stopwait--; sched.stopwait == 0 {
 		notewakeup(&sched.stopnote)
 	}
-	unlock(&sched.lock)
-	return true
 }
 
 // rtAcquire takes back the released P of the calling thread. If a stop or

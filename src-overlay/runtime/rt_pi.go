@@ -144,16 +144,9 @@ func rtScanLock(gp *g) bool {
 //
 //go:nosplit
 func rtScanBoost(mp *m) {
-	was := &mp.rt.scanWas
-	if mp.procid == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
-		return
+	if !rtLend(mp, uint32(mp.procid), rtStopPrio(), &mp.rt.scanWas) {
+		mp.rt.scanWas.size = 0
 	}
-	if rtGetattr(0, was) == 0 && was.policy == 0 && rtSetFIFO(0, rtStopPrio()) == 0 {
-		was.runtime = 0 // see rtRestore
-		return
-	}
-	was.size = 0
-	atomic.Store(&mp.rt.attr, 0)
 }
 
 // rtScanUnboost undoes rtScanBoost.

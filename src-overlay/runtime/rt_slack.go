@@ -209,6 +209,7 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
+	rtWarmCache(reason)
 	rtSlack.since = nanotime()
 	if !rtSlackWait(reason, rtSlackNeed(reason)) && reason == rtSlackForEachP {
 		rtSlack.forced[reason].Add(1)
@@ -247,6 +248,10 @@ func rtSlackWait(reason stwReason, need int64) bool {
 		if ok || forced {
 			rtBoostSelf(rtStopPrio())
 			lock(&sched.lock)
+			// procresize takes this one in every stop. Sysmon may hold it
+			// and be off the CPU: wait for it while the tasks do not.
+			lock(&allpLock)
+			unlock(&allpLock)
 			rtSlack.begun = nanotime()
 			if ok, again = rtSlackAt(rtSlack.begun, need); ok || forced {
 				if w := rtSlack.begun - start; w > 0 {
@@ -297,28 +302,35 @@ func rtBoostSelf(prio uint32) {
 	}
 }
 
-// rtBoost makes the thread of mp run at prio, unless it has a real-time policy
-// of its own or is entering real time: m.rt.attr keeps the two apart, and
-// rtEnter waits for the end of a boost. The caller holds worldsema.
+// rtBoost makes the thread of mp run at prio until rtUnboost, if it can
+// (rtLend). The caller holds worldsema.
 func rtBoost(mp *m, prio uint32) {
 	b := &rtBoosted
 	tid := uint32(mp.procid)
-	if b.n == len(b.ms) || tid == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
-		return
-	}
-	was := &b.was[b.n]
-	if rtGetattr(tid, was) != 0 || was.policy != 0 {
-		atomic.Store(&mp.rt.attr, 0)
-		return
-	}
-	was.runtime = 0 // see rtRestore
-	if rtSetFIFO(tid, prio) != 0 {
-		atomic.Store(&mp.rt.attr, 0)
+	if b.n == len(b.ms) || !rtLend(mp, tid, prio, &b.was[b.n]) {
 		return
 	}
 	b.ms[b.n].set(mp)
 	b.tids[b.n] = tid
 	b.n++
+}
+
+// rtLend makes tid, the thread of mp, run at prio, unless it has a real-time policy
+// of its own or is entering real time: m.rt.attr keeps the two apart, and
+// rtEnter waits for the end of a boost. If so it reports true, with what the
+// thread had in was; the caller gives it back and then sets m.rt.attr to 0.
+//
+//go:nosplit
+func rtLend(mp *m, tid, prio uint32, was *rtSchedAttr) bool {
+	if tid == 0 || !atomic.Cas(&mp.rt.attr, 0, 2) {
+		return false
+	}
+	if rtGetattr(tid, was) == 0 && was.policy == 0 && rtSetFIFO(tid, prio) == 0 {
+		was.runtime = 0 // see rtRestore
+		return true
+	}
+	atomic.Store(&mp.rt.attr, 0)
+	return false
 }
 
 // rtBoostWaited boosts the threads that the stop in progress waits for, if the

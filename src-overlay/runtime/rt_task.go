@@ -351,15 +351,7 @@ func rtLeaveM(gp *g) {
 		}
 	}
 	if rtStopping() && sched.stopwait > 0 && sched.stopwait <= freezeStopWait/2 {
-		pp.status = _Pgcstop
-		pp.gcStopTime = nanotime()
-		rtPIUnlock(&pp.rt.word, pp.rt.tid)
-		if !rtPITryLock(&pp.rt.word, rtSched.stopTID) {
-			throw("real-time: P seized while leaving")
-		}
-		if sched.stopwait--; sched.stopwait == 0 {
-			notewakeup(&sched.stopnote)
-		}
+		rtGiveStopLocked(pp)
 	} else {
 		rtPIUnlock(&pp.rt.word, pp.rt.tid)
 	}
