@@ -122,9 +122,10 @@ func TestNoGCLimit(t *testing.T) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
+	inUse := m.HeapAlloc + m.Sys - m.HeapSys // what is free may be given back
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	err := NoGC(16<<20, func() {
-		debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) / 2) // below what is in use
+		debug.SetMemoryLimit(int64(inUse / 2))
 		allocate(15 << 20)
 		time.Sleep(10 * time.Millisecond)
 	})
@@ -190,6 +191,59 @@ func faultsOf(warmUp bool) (n uint64) {
 	})
 	must(err)
 	return n
+}
+
+// What a task needed in its reserve is not kept for tasks that do not need it.
+func TestReserveForgets(t *testing.T) {
+	needRT(t)
+	if !supported {
+		t.Skip("stock Go has no reserve")
+	}
+	mustChild(t, "reserve", nil)
+}
+
+func init() {
+	children["reserve"] = func() {
+		held := func() uint64 {
+			s := []metrics.Sample{{Name: "/rt/reserve/held:bytes"}}
+			metrics.Read(s)
+			return s[0].Value.Uint64()
+		}
+		// One task after the other has the same P.
+		one := func(f func()) {
+			must(Do(Attr{Priority: 30}, func() error { f(); return nil }))
+		}
+		var full uint64
+		one(func() {
+			for i := range 100 {
+				for size := 256; size <= 8<<10; size += 256 {
+					for range 16 * (8 << 10) / size {
+						sink = make([]byte, size)
+					}
+				}
+				time.Sleep(time.Millisecond)
+				if i >= 20 {
+					full = max(full, held())
+				}
+			}
+		})
+		idle := func() { time.Sleep(time.Millisecond) }
+		one(idle)
+		after := held()
+		for i := range 100 {
+			for range 20 {
+				one(idle)
+			}
+			runtime.GC() // what is not wanted goes with the next cycle
+			one(idle)
+			if after = held(); i >= 5 && after < full/4 {
+				break
+			}
+		}
+		check(full > 1<<20, "%d bytes in the reserve of a task that allocates; the test shows nothing", full)
+		check(after < full/4, "%d bytes in the reserve when no task needs it, %d when one did", after, full)
+		fmt.Println("ok")
+	}
 }
 
 // Large objects that ordinary goroutines make while there is a task are clear,

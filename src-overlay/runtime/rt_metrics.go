@@ -83,6 +83,9 @@ func rtMetrics() {
 	u("/rt/pauses/total:seconds", func(_ *statAggregate, out *metricValue) {
 		out.setSeconds(rtTotal().pauses.total)
 	})
+	u("/rt/reserve/held:bytes", func(_ *statAggregate, out *metricValue) {
+		out.setUint(uint64(max(rtRefill.held.Load(), 0)))
+	})
 	u("/rt/reserve/hits:spans", func(_ *statAggregate, out *metricValue) {
 		out.setUint(rtRefill.hits.Load())
 	})

@@ -18,9 +18,12 @@
 // may not run for tens of milliseconds.
 //
 // How many spans are kept ready is learned for each P and class: a miss or a
-// use of the last one doubles the number, up to rtReserveDepth. A miss takes
-// the ordinary way, and is counted (/rt/reserve/misses:spans). The thread is
-// woken when the task goes to sleep after it used the reserve, at once after
+// use of the last one doubles the number, up to rtReserveDepth, and one that no
+// task has needed is not kept for the next task of the P. (Without that, many
+// short tasks made every P keep the most of every class, which the rtrefill
+// thread swept after each cycle: a quarter of what test/rtstress used.) A miss
+// takes the ordinary way, and is counted (/rt/reserve/misses:spans). The thread
+// is woken when the task goes to sleep after it used the reserve, at once after
 // a miss. Large objects (over 32 KB) have spans of their own and no reserve.
 //
 // A span in the reserve is like one in an mcache: nobody else's, and cached
@@ -38,7 +41,7 @@
 // The rtrefill thread runs a goroutine on a reserved P that is no task: its
 // p.rt.task is 0, so that stops do not wait for its slack, the watchdog does
 // not look at it and nothing counts it. It starts with the first task and
-// stays, asleep.
+// stays, asleep. It also brings in the runtime's own memory (rt_mem.go).
 //
 // Rejected: refilling in the task's own thread before it sleeps. It needs no
 // thread, but a message that comes meanwhile waits for the work, and a page
@@ -63,9 +66,11 @@ const (
 
 // rtReserve is the reserve of one P.
 type rtReserve struct {
+	tidy  uint32                        // mheap_.sweepgen when nothing in class was stale
 	full  [rtReserveFull]atomic.Uintptr // *mspan, used up, on their way to the mcentral
 	class [numSpanClasses]struct {
 		want  atomic.Uint32                  // spans to keep ready
+		most  uint32                         // that the task has taken before they were replaced
 		spans [rtReserveDepth]atomic.Uintptr // *mspan, which are not in the heap
 	}
 }
@@ -76,6 +81,7 @@ var rtRefill struct {
 	state        atomic.Uint32 // one of the constants below
 	gp           guintptr
 	hits, misses atomic.Uint64
+	held         atomic.Int64 // bytes of the spans in all reserves
 }
 
 const (
@@ -100,13 +106,19 @@ func rtRefillStart() {
 func rtReserveInit(pp *rtP) {
 	if pp.rt.reserve == nil {
 		pp.rt.wb = (*[rtWBBufs]rtWBBuf)(persistentalloc(unsafe.Sizeof([rtWBBufs]rtWBBuf{}), 0, &memstats.other_sys))
-		r := (*rtReserve)(persistentalloc(unsafe.Sizeof(rtReserve{}), 0, &memstats.other_sys))
-		for spc := range r.class {
-			if n := gc.SizeClassToSize[spanClass(spc).sizeclass()]; n > 0 && n <= rtReserveSmall {
-				r.class[spc].want.Store(1)
-			}
+		pp.rt.reserve = (*rtReserve)(persistentalloc(unsafe.Sizeof(rtReserve{}), 0, &memstats.other_sys))
+	}
+	for spc := range pp.rt.reserve.class {
+		class := &pp.rt.reserve.class[spc] // want may be less than the spans there are until rtReserveTidy
+		want := class.want.Load()
+		if want > class.most {
+			want--
 		}
-		pp.rt.reserve = r
+		if n := gc.SizeClassToSize[spanClass(spc).sizeclass()]; n > 0 && n <= rtReserveSmall {
+			want = max(want, 1)
+		}
+		class.want.Store(want)
+		class.most = 0
 	}
 	rtRefillWake()
 }
@@ -122,6 +134,7 @@ func rtRefillLoop() {
 	rtRefill.gp.set(gp)
 	for {
 		rtRefill.state.Store(rtRefillRuns)
+		rtFreshTouch()
 		rtRefillAll()
 		if gcBlackenEnabled != 0 && gcMarkWorkAvailable() {
 			// Left by us or by a task while every ordinary P has gone
@@ -199,9 +212,21 @@ func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
 // rtReservePut puts s, which is cached and nobody's, into the entry e, or gives
 // it back if somebody was faster.
 func rtReservePut(e *atomic.Uintptr, s *mspan) {
+	size := int64(s.npages * pageSize)
 	if !e.CompareAndSwap(0, uintptr(unsafe.Pointer(s))) {
 		rtReserveFree(s)
+		return
 	}
+	rtRefill.held.Add(size)
+}
+
+// rtReserveGet takes the span out of the entry e, nil if there is none.
+func rtReserveGet(e *atomic.Uintptr) *mspan {
+	s := (*mspan)(unsafe.Pointer(e.Swap(0)))
+	if s != nil {
+		rtRefill.held.Add(-int64(s.npages * pageSize))
+	}
+	return s
 }
 
 // rtReserveFree gives s, which is cached, not full and nobody's, back to the
@@ -228,6 +253,7 @@ func rtEnsureSwept(s *mspan) {
 		class := &r.class[s.spanclass]
 		for i := range class.spans {
 			if e := &class.spans[i]; e.Load() == p && e.CompareAndSwap(p, 0) {
+				rtRefill.held.Add(-int64(s.npages * pageSize))
 				rtReserveRenew(s)
 				rtReservePut(e, s)
 				return
@@ -262,11 +288,12 @@ func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 		if e.Load() == 0 {
 			continue
 		}
-		s := (*mspan)(unsafe.Pointer(e.Swap(0)))
+		s := rtReserveGet(e)
 		if s == nil {
 			continue
 		}
 		rtReserveRenew(s)
+		class.most = max(class.most, i+1)
 		if i+1 == want {
 			class.want.Store(min(2*want, rtReserveDepth))
 		}
@@ -279,7 +306,9 @@ func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 		c.alloc[spc] = s
 		return true
 	}
-	class.want.Store(min(max(2*want, 1), rtReserveDepth))
+	want = min(max(2*want, 1), rtReserveDepth)
+	class.want.Store(want)
+	class.most = want
 	rtRefill.misses.Add(1)
 	rtRefillWake()
 	return false
@@ -337,8 +366,8 @@ func rtReserveFinish() {
 	}
 }
 
-// rtReserveTidy sweeps what is stale in the reserve of pp, and drops it if pp
-// has no task.
+// rtReserveTidy sweeps what is stale in the reserve of pp, and drops what no task
+// of pp wants.
 func rtReserveTidy(pp *rtP) {
 	r := pp.rt.reserve
 	for i := range r.full {
@@ -348,15 +377,20 @@ func rtReserveTidy(pp *rtP) {
 		}
 		releasem(mp)
 	}
+	gen := atomic.Load(&mheap_.sweepgen)
+	if r.tidy == gen {
+		return
+	}
 	for spc := range r.class {
-		for i := range r.class[spc].want.Load() {
-			e := &r.class[spc].spans[i]
+		class := &r.class[spc]
+		for i := range class.spans {
+			e := &class.spans[i]
 			if e.Load() == 0 {
 				continue
 			}
 			mp := acquirem()
-			if s := (*mspan)(unsafe.Pointer(e.Swap(0))); s != nil {
-				if stale := rtReserveRenew(s); stale && pp.rt.task == 0 {
+			if s := rtReserveGet(e); s != nil {
+				if stale := rtReserveRenew(s); stale && (pp.rt.task == 0 || uint32(i) >= class.want.Load()) {
 					rtReserveFree(s)
 				} else {
 					rtReservePut(e, s)
@@ -365,6 +399,7 @@ func rtReserveTidy(pp *rtP) {
 			releasem(mp)
 		}
 	}
+	r.tidy = gen
 }
 
 // rtSweepBudget returns how many spans cacheSpan may sweep for the calling M

@@ -34,6 +34,11 @@ func init() {
 			Cumulative:  true,
 		},
 		{
+			Name:        "/rt/reserve/held:bytes",
+			Description: "Memory in spans that wait in the reserves of real-time goroutines.",
+			Kind:        KindUint64,
+		},
+		{
 			Name:        "/rt/reserve/hits:spans",
 			Description: "Count of spans that real-time goroutines took from their reserve.",
 			Kind:        KindUint64,
