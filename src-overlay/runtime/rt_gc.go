@@ -31,18 +31,20 @@ const (
 // due.
 var rtGCDue atomic.Uint32
 
-// rtNoAssist settles the assist debt of gp if it is real-time. It reports
-// false otherwise.
+// rtAssistBytes is how much a real-time goroutine allocates for one settlement
+// of its assist debt, bytes: it would settle with each object otherwise.
+const rtAssistBytes = 8 << 10
+
+// rtNoAssist settles the assist debt of gp if it is real-time, and that of the
+// next rtAssistBytes. It reports false otherwise.
 func rtNoAssist(gp *g) bool {
 	if gp.m.rt.p == 0 {
 		return false
 	}
-	debt := -gp.gcAssistBytes
-	gp.gcAssistBytes = 0
-	if debt > 0 {
-		work := int64(float64(debt) * gcController.assistWorkPerByte.Load())
-		gcController.bgScanCredit.Add(-work)
-	}
+	debt := rtAssistBytes - gp.gcAssistBytes
+	gp.gcAssistBytes = rtAssistBytes
+	work := int64(float64(debt) * gcController.assistWorkPerByte.Load())
+	gcController.bgScanCredit.Add(-work)
 	return true
 }
 

@@ -32,8 +32,9 @@
 // A stop looks twice: where the whole is expected to fit, before it begins with
 // the ordinary Ps, so that these rarely wait for the tasks; and before it stops
 // the tasks (rtStopPs), for what the world is stopped for. rtSlackBound after
-// the first look it goes on anyway, and if there is no slack at the second, the
-// stop is counted as forced. The collector's stops do so at once if the
+// the first look it goes on anyway, and so it does if there is no slack at the
+// second until then, or for half of rtSlackBound: then the stop is counted as
+// forced. The collector's stops do so at once if the
 // process has reached its memory limit. (/sched/pauses/stopping has the wait
 // between the two, since ordinary goroutines do not run in it.)
 //
@@ -82,7 +83,7 @@ const (
 
 // rtSlack is written with worldsema held.
 var rtSlack struct {
-	since   int64            // when the initiator of the one in progress began to wait, ns
+	since   int64            // when the initiator of the one in progress began to wait, or as if it had, ns
 	begun   int64            // when the one in progress was let begin, ns, or 0
 	stopped int64            // when it began to stop reserved Ps, ns, or 0
 	begin   rtStopLength     // until the world has stopped
@@ -225,8 +226,10 @@ func rtSlackTasks(reason stwReason) {
 		lock(&sched.lock)
 		return
 	}
-	if rtSlack.begun == 0 { // there was no task when the stop began
-		rtSlack.since = nanotime()
+	if now := nanotime(); rtSlack.begun == 0 { // there was no task when the stop began
+		rtSlack.since = now
+	} else {
+		rtSlack.since = max(rtSlack.since, now-rtSlackBound/2)
 	}
 	if !rtSlackWait(reason, rtSlack.rest[reason].expected()+rtSlackMargin) {
 		rtSlack.forced[reason].Add(1)
@@ -234,7 +237,7 @@ func rtSlackTasks(reason stwReason) {
 }
 
 // rtSlackWait takes sched.lock when there is slack for something that takes
-// need, or rtSlackBound after the initiator began to wait; then it reports false.
+// need, or rtSlackBound after rtSlack.since; then it reports false.
 func rtSlackWait(reason stwReason, need int64) bool {
 	bound := int64(rtSlackBound)
 	if reason.isGC() && rtOverLimit() {
