@@ -776,3 +776,47 @@ func TestHeapGoal(t *testing.T) {
 }
 
 var sinks [4][]byte
+
+// The heap profile has the allocations of tasks if the program has chosen the
+// rate.
+func TestHeapProfile(t *testing.T) {
+	needRT(t)
+	if !supported {
+		t.Skip("stock Go samples every goroutine")
+	}
+	mustChild(t, "heapprofile", nil)
+}
+
+func init() {
+	children["heapprofile"] = func() {
+		check(runtime.MemProfileRate == 512<<10, "MemProfileRate is %d by default", runtime.MemProfileRate)
+		sampled := func() bool {
+			must(Do(Attr{Priority: 30}, func() error { profiled(64 << 20); return nil }))
+			runtime.GC()
+			runtime.GC()
+			records := make([]runtime.MemProfileRecord, 10000)
+			n, ok := runtime.MemProfile(records, true)
+			check(ok, "the profile has %d records", n)
+			for _, r := range records[:n] {
+				frames := runtime.CallersFrames(r.Stack())
+				for {
+					f, more := frames.Next()
+					if strings.HasSuffix(f.Function, ".profiled") {
+						return true
+					}
+					if !more {
+						break
+					}
+				}
+			}
+			return false
+		}
+		check(!sampled(), "a task was sampled at the default rate")
+		runtime.MemProfileRate = 64 << 10
+		check(sampled(), "no allocation of 64 MB was sampled at another rate")
+		fmt.Println("ok")
+	}
+}
+
+//go:noinline
+func profiled(n int) { allocate(n) }

@@ -77,6 +77,7 @@ func rtEnsureSwept(s *mspan)                            {}
 func rtWBDefer() bool                                   { return false }
 func rtWBFlush(pp *p)                                   {}
 func rtWBEnd(b *wbBuf)                                  {}
+func rtNoSample(mp *m) bool                             { return false }
 func rtSweepBudget(n int) int                           { return n }
 
 const (

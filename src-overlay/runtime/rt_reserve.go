@@ -402,6 +402,15 @@ func rtReserveTidy(pp *rtP) {
 	r.tidy = gen
 }
 
+// rtNoSample reports whether the heap profile leaves out an allocation of mp's
+// that it would sample: one by a real-time goroutine, at the default rate. The
+// stack is unwound and looked up with a lock held, 60 µs in the lab for one
+// object in half a MB, and new stacks cost page faults. A program that sets
+// MemProfileRate to another value has chosen to pay for it.
+func rtNoSample(mp *m) bool {
+	return mp.rt.p != 0 && MemProfileRate == 512*1024
+}
+
 // rtSweepBudget returns how many spans cacheSpan may sweep for the calling M
 // instead of the given number: many would keep a real-time thread for long.
 func rtSweepBudget(n int) int {
