@@ -233,7 +233,7 @@ func rtUse(p unsafe.Pointer) {}
 // with worldsema held.
 var rtFreshPs [8]*p
 
-// rtNewP is new(p) for procresize.
+// rtNewP returns a new P for procresize, nil if none is ready.
 func rtNewP() *p {
 	for i, pp := range rtFreshPs {
 		if pp != nil {
@@ -241,7 +241,7 @@ func rtNewP() *p {
 			return pp
 		}
 	}
-	return new(p)
+	return nil
 }
 
 // rtNoScavenge reports whether the background scavenger must rest.

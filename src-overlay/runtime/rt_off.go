@@ -101,6 +101,6 @@ func rtClear(size uintptr, x unsafe.Pointer) bool { return false }
 func rtNoScavenge() bool                          { return false }
 func rtSysAlloc(p unsafe.Pointer, size uintptr)   {}
 func rtSemacquire(addr *uint32)                   {}
-func rtNewP() *p                                  { return new(p) }
+func rtNewP() *p                                  { return nil }
 func rtNoGCTest(t gcTrigger) bool                 { return false }
 func rtMetrics()                                  {}
