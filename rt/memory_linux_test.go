@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -794,22 +795,9 @@ func init() {
 			must(Do(Attr{Priority: 30}, func() error { profiled(64 << 20); return nil }))
 			runtime.GC()
 			runtime.GC()
-			records := make([]runtime.MemProfileRecord, 10000)
-			n, ok := runtime.MemProfile(records, true)
-			check(ok, "the profile has %d records", n)
-			for _, r := range records[:n] {
-				frames := runtime.CallersFrames(r.Stack())
-				for {
-					f, more := frames.Next()
-					if strings.HasSuffix(f.Function, ".profiled") {
-						return true
-					}
-					if !more {
-						break
-					}
-				}
-			}
-			return false
+			var profile strings.Builder
+			must(pprof.Lookup("allocs").WriteTo(&profile, 1))
+			return strings.Contains(profile.String(), "rt.profiled+")
 		}
 		check(!sampled(), "a task was sampled at the default rate")
 		runtime.MemProfileRate = 64 << 10
