@@ -14,7 +14,8 @@ usage: ci/test.sh [-l] [-f] [step ...]
 Runs the tests of the repository, or only the named steps, and prints a
 summary that ends with "N passed, N failed". The log of each step is kept in
 out/ci. Missing Debian packages are installed with apt-get. A step marked
-"named" is long and only done when it is named.
+"named" is long and only done when it is named; one marked "beside" runs at
+the same time as the steps after it.
 
   -l  list the steps
   -f  stop at the first failed step
@@ -30,7 +31,9 @@ END
 }
 
 # The steps, in order: name, time limit in minutes, what it shows, and "named"
-# if it is left out unless it is named.
+# if it is left out unless it is named, or "beside" if it runs at the same time as
+# those after it. The lab may: it has one thread and a clock of its own, and Go's
+# tests, which wait more than they compute, are tried again before they count.
 steps=(
 	"packages|10|Debian packages that the other steps need"
 	"gofmt|1|Go files are formatted"
@@ -46,16 +49,16 @@ steps=(
 	"stress|5|random use of real-time goroutines, also with the collector's checks"
 	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
 	"release|12|release archives of both platforms, verified and used"
+	"lab|25|smoke test under PREEMPT_RT kernels|beside"
 	"upstream|30|Go's own tests, patched against unpatched"
 	"realtime|10|Go's own tests, each in a real-time goroutine"
-	"lab|15|smoke test under PREEMPT_RT kernels"
 	"cross|20|an unpatched toolchain cross-compiled here is what upstream published|named"
 	"image|25|images, equal to the build outside of them; the suite as a PREEMPT_RT container|named"
 )
 
 packages=(git gcc libc6-dev ca-certificates shellcheck
 	qemu-system-x86 qemu-system-arm ipxe-qemu busybox-static rt-tests
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind)
 
 # as_root runs a command as root, through sudo if need be.
 as_root() {
@@ -221,8 +224,8 @@ shift $((OPTIND - 1))
 
 if $list; then
 	for s in "${steps[@]}"; do
-		IFS='|' read -r name _ doc named <<<"$s"
-		printf '%-11s %s%s\n' "$name" "$doc" "${named:+ ($named)}"
+		IFS='|' read -r name _ doc mark <<<"$s"
+		printf '%-11s %s%s\n' "$name" "$doc" "${mark:+ ($mark)}"
 	done
 	exit 0
 fi
@@ -249,10 +252,56 @@ mkdir -p out/ci
 rtgo=$PWD/out/ci/rtgo built=false
 
 passed=0 failed=0 summary=() begin=$SECONDS
-trap 'echo; echo "interrupted in step ${name:-?}; its log is ${log:-?}"; exit 1' INT TERM
+declare -A pid # of the steps that run
+
+# start_step starts a step, which is a function of this script, in a process
+# group of its own, so that the time limit ends all of it.
+start_step() {
+	export -f "step_$name" as_root modules each_module
+	(
+		t0=$SECONDS
+		rtgo=$rtgo packages_list="${packages[*]}" timeout -k 30 "$((limit * 60))" \
+			bash -uo pipefail -c "read -ra packages <<<\"\$packages_list\"; step_$name" >"$log" 2>&1 </dev/null &
+		trap 'kill $!' TERM
+		wait $!
+		status=$?
+		echo $((SECONDS - t0)) >"out/ci/$name.seconds"
+		exit $status
+	) &
+	pid[$name]=$!
+	export -fn "step_$name" # or upstream's tests find GOEXPERIMENT in the environment
+}
+
+# finish_step waits for a step, counts its result and prints it, with the end of
+# its log if it failed.
+finish_step() {
+	local status took result=PASS
+	wait "${pid[$name]}"
+	status=$?
+	unset "pid[$name]"
+	took=$(<"out/ci/$name.seconds")
+	if [ $status = 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1)) result=FAIL
+	fi
+	echo "$result (${took}s)"
+	summary+=("$(printf '%s  %-11s %5ds  %s' "$result" "$name" "$took" "$doc")")
+	if [ $status != 0 ]; then
+		[ $status = 124 ] && echo "  time limit of $limit minutes exceeded"
+		echo "  exit status $status; what failed, and the end of $log:"
+		head -n -40 "$log" | grep -aE '^[[:space:]]*--- FAIL|^FAIL|^panic:|^fatal error:' | tail -n 40 | sed 's/^/  | /'
+		tail -n 40 "$log" | sed 's/^/  | /'
+		return 1
+	fi
+}
+
+trap 'for p in "${pid[@]}"; do kill "$p"; done; wait
+	echo; echo "interrupted in step ${name:-?}; its log is ${log:-?}"; exit 1' INT TERM
+besides=()
 for s in "${steps[@]}"; do
-	IFS='|' read -r name limit doc named <<<"$s"
-	if [ $# = 0 ] && [ -n "$named" ]; then
+	IFS='|' read -r name limit doc mark <<<"$s"
+	if [ $# = 0 ] && [ "$mark" = named ]; then
 		continue
 	elif [ $# -gt 0 ]; then
 		chosen=false
@@ -272,29 +321,19 @@ for s in "${steps[@]}"; do
 	fi
 	log=out/ci/$name.log
 	printf '%-11s %s ... ' "$name" "$doc"
-	t0=$SECONDS
-	# The step is a function of this script, run in its own process group so
-	# that the time limit ends all of it.
-	export -f "step_$name" as_root modules each_module
-	rtgo=$rtgo packages_list="${packages[*]}" timeout -k 30 "$((limit * 60))" \
-		bash -uo pipefail -c "read -ra packages <<<\"\$packages_list\"; step_$name" >"$log" 2>&1 </dev/null
-	status=$?
-	export -fn "step_$name" # or upstream's tests find GOEXPERIMENT in the environment
-	took=$((SECONDS - t0))
-	if [ $status = 0 ]; then
-		passed=$((passed + 1)) result=PASS
-	else
-		failed=$((failed + 1)) result=FAIL
+	start_step
+	if [ "$mark" = beside ]; then
+		echo "beside what follows"
+		besides+=("$s")
+	elif ! finish_step && $stop; then
+		break
 	fi
-	echo "$result (${took}s)"
-	summary+=("$(printf '%s  %-11s %5ds  %s' "$result" "$name" "$took" "$doc")")
-	if [ $status != 0 ]; then
-		[ $status = 124 ] && echo "  time limit of $limit minutes exceeded"
-		echo "  exit status $status; what failed, and the end of $log:"
-		head -n -40 "$log" | grep -aE '^[[:space:]]*--- FAIL|^FAIL|^panic:|^fatal error:' | tail -n 40 | sed 's/^/  | /'
-		tail -n 40 "$log" | sed 's/^/  | /'
-		$stop && break
-	fi
+done
+for s in "${besides[@]}"; do
+	IFS='|' read -r name limit doc mark <<<"$s"
+	log=out/ci/$name.log
+	printf '%-11s %s ... ' "$name" "$doc"
+	finish_step
 done
 
 echo
