@@ -44,6 +44,10 @@ one CPU whose clock counts instructions (docs/lab.md). Other load of this
 machine has no influence there, and a few rounds are enough; the figures are
 path lengths, without caches. CGO_ENABLED=0.
 
+-instructions counts those of the program, without the kernel's, with valgrind
+and one P, without preemption and collections. It needs no idle machine either,
+and a benchmark goes the same way each time.
+
 Exit status: 0 within the limit, or none given; 1 beyond the limit,
 inconclusive, or an error; 2 wrong usage.
 
@@ -53,6 +57,7 @@ Examples:
   rtgo bench-compare -env GOEXPERIMENT=nort -keep out/bench    then: benchstat out/bench/a.txt out/bench/b.txt
   rtgo bench-compare -pkg net/http -bench 'ClientServer' -rounds 20
   rtgo bench-compare -lab amd64 -limit 1 -rounds 6 -benchtime 10ms
+  rtgo bench-compare -instructions -limit 1 -rounds 6
 `
 
 func benchCompare(args []string) int {
@@ -75,6 +80,7 @@ func benchCompare(args []string) int {
 		limit     = fs.Float64("limit", 0, "largest slow-down of the geomean, in percent; 0 only reports")
 		control   = fs.Bool("control", false, "compare a with itself as well")
 		inLab     = fs.String("lab", "", "run in the lab, on a machine of this `architecture`: amd64 or arm64")
+		count     = fs.Bool("instructions", false, "count instructions instead of time")
 		keep      = fs.String("keep", "", "keep the raw output in `dir`, for benchstat")
 		jsonFile  = fs.String("json", "", "write the report as JSON to `file`")
 		quiet     = fs.Bool("q", false, "no progress on standard error")
@@ -92,7 +98,10 @@ func benchCompare(args []string) int {
 	if *inLab != "" && *cpu != "" {
 		return usageError(name, "the lab's machine has one CPU; -lab excludes -cpu")
 	}
-	o := benchcmp.Options{Rounds: *rounds, Benchtime: *benchtime, CPU: *cpu, Keep: *keep}
+	if *count && (*cpu != "" || *inLab != "") {
+		return usageError(name, "-instructions excludes -cpu and -lab")
+	}
+	o := benchcmp.Options{Rounds: *rounds, Benchtime: *benchtime, CPU: *cpu, Keep: *keep, Count: *count}
 	if !*quiet {
 		o.Progress = io.Writer(os.Stderr)
 	}
@@ -154,6 +163,9 @@ func benchCompare(args []string) int {
 		A: av + " " + at.GOROOT, B: strings.TrimSpace(bv + " " + broot + " " + strings.Join(env, " ")),
 		Platform: machine, CPUs: cpus, Rounds: *rounds, Benchtime: *benchtime,
 		Start: time.Now().UTC().Truncate(time.Second),
+	}
+	if *count {
+		r.Benchtime = "counted instructions"
 	}
 	ms, err := benchcmp.Measure(ctx, sides, o)
 	if err != nil {

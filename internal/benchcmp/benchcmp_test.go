@@ -68,7 +68,7 @@ func TestVerdict(t *testing.T) {
 }
 
 // TestMeasure compares the Go that runs this test with itself and with a copy
-// whose benchmark does the work three times.
+// whose benchmark does the work three times, in time and in instructions.
 func TestMeasure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles and runs benchmarks; left out by -short")
@@ -96,21 +96,40 @@ func TestMeasure(t *testing.T) {
 		{Label: "a", GOROOT: goroot},
 		{Label: "b", GOROOT: goroot, Env: []string{"GOFLAGS=-overlay=" + overlay}},
 	}
-	o := Options{Groups: []Group{{"heap", "container/heap", "Dup"}}, Rounds: 10, Benchtime: "10ms", Keep: dir}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	ms, err := Measure(ctx, sides, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Report{Limit: 0.01, Rounds: o.Rounds}
-	r.Fill(ms)
-	if r.Result != Beyond || len(r.Rows) == 0 || r.Rows[0].N != o.Rounds || r.Rows[0].P >= Alpha {
-		t.Errorf("%s %+v %+v, want a significant slow-down", r.Result, r.Geomean, r.Rows)
-	}
-	for _, f := range []string{"a.txt", "b.txt"} {
-		if raw, err := os.ReadFile(filepath.Join(dir, f)); err != nil || strings.Count(string(raw), "ns/op") != o.Rounds {
-			t.Errorf("%s: %v, want %d result lines", f, err, o.Rounds)
+	for _, o := range []Options{
+		{Rounds: 10, Benchtime: "10ms"},
+		{Rounds: 2, Count: true},
+	} {
+		o.Groups, o.Keep = []Group{{"heap", "container/heap", "Dup"}}, t.TempDir()
+		unit := "ns/op"
+		if o.Count {
+			unit = countUnit
+			if _, err := exec.LookPath("valgrind"); err != nil {
+				t.Errorf("%v: apt-get install valgrind", err)
+				continue
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		ms, err := Measure(ctx, sides, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &Report{Limit: 0.01, Rounds: o.Rounds}
+		r.Fill(ms)
+		if len(r.Rows) == 0 || r.Rows[0].N != o.Rounds {
+			t.Errorf("%s: %+v", unit, r.Rows)
+		}
+		switch g := r.Geomean; {
+		case o.Count && (g.Delta < 1 || g.Hi-g.Lo > 0.05):
+			t.Errorf("%s, want about three times as many, in both rounds", g)
+		case !o.Count && (r.Result != Beyond || r.Rows[0].P >= Alpha):
+			t.Errorf("%s %s %+v, want a significant slow-down", r.Result, g, r.Rows)
+		}
+		for _, f := range []string{"a.txt", "b.txt"} {
+			if raw, err := os.ReadFile(filepath.Join(o.Keep, f)); err != nil || strings.Count(string(raw), unit) != o.Rounds {
+				t.Errorf("%s: %v, want %d result lines with %s", f, err, o.Rounds, unit)
+			}
 		}
 	}
 }

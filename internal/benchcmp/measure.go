@@ -11,7 +11,9 @@
 //
 // Or it runs them in the lab, whose clock counts instructions: there a
 // difference of a few instructions shows, whatever else the host does, and
-// caches and the cost of single instructions do not.
+// caches and the cost of single instructions do not. Or it counts the program's
+// instructions alone, with valgrind: then time has no influence on which way a
+// benchmark takes.
 package benchcmp
 
 import (
@@ -63,6 +65,7 @@ type Options struct {
 	CPU       string // GOMAXPROCS list as go test -cpu; "" is the default
 	Keep      string // directory for the raw output, one file per side, for benchstat
 	Lab       *Lab   // runs them there instead of here; may be nil
+	Count     bool   // counts instructions; Benchtime and CPU are of no effect
 	Progress  io.Writer
 }
 
@@ -77,7 +80,7 @@ func (o *Options) progress(format string, a ...any) {
 type Measurement struct {
 	Group  string
 	Name   string // pkg.Benchmark-N
-	Unit   string // sec/op, B/op, ...
+	Unit   string // sec/op, B/op, instr/op, ...
 	Values [][]float64
 }
 
@@ -188,15 +191,25 @@ func measureHere(ctx context.Context, sides []*Side, o Options, bins map[string]
 			benches = append(benches, &benchmark{g, n, bins[g.Pkg]})
 		}
 	}
+	if o.Count {
+		return measureCounts(ctx, sides, o, benches, raw)
+	}
+	return o.rounds(sides, benches, func(b *benchmark, i int) error {
+		out, err := sides[i].run(ctx, b, i, o)
+		raw[i].Write(out)
+		return err
+	})
+}
+
+// rounds calls f for each benchmark and side, alternately, in each round.
+func (o *Options) rounds(sides []*Side, benches []*benchmark, f func(b *benchmark, side int) error) error {
 	start := time.Now()
 	for round := range o.Rounds {
 		for _, b := range benches {
 			for _, i := range order(len(sides), round) {
-				out, err := sides[i].run(ctx, b, i, o)
-				if err != nil {
+				if err := f(b, i); err != nil {
 					return err
 				}
-				raw[i].Write(out)
 			}
 		}
 		d := time.Since(start)

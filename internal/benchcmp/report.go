@@ -42,7 +42,8 @@ type Median struct {
 // Alpha is the p value below which a row's sides are said to differ.
 const Alpha = 0.05
 
-// A Geomean is the geometric mean of time ratios b/a over several benchmarks.
+// A Geomean is the geometric mean of ratios b/a, of times or counts of
+// instructions, over several benchmarks.
 // The interval is that of the median over rounds of each round's geometric
 // mean, which pairs runs made within seconds of each other.
 type Geomean struct {
@@ -89,8 +90,14 @@ type Report struct {
 	Rows      []Row     `json:"rows"`
 }
 
-// timeUnit is the unit whose ratios make the geomeans.
-const timeUnit = "sec/op"
+// The units whose ratios make the geomeans; a report has one of them.
+const (
+	timeUnit  = "sec/op"
+	countUnit = "instr/op"
+)
+
+// counts reports whether a unit makes the geomeans.
+func counts(unit string) bool { return unit == timeUnit || unit == countUnit }
 
 // Fill computes rows and geomeans of sides 0 (a) and 1 (b) from ms. If there
 // is a side 2, it is side a once more.
@@ -104,7 +111,7 @@ func (r *Report) Fill(ms []*Measurement) {
 			row.Delta = row.B.Center/row.A.Center - 1
 		}
 		r.Rows = append(r.Rows, row)
-		if m.Unit == timeUnit && !slices.Contains(groups, m.Group) {
+		if counts(m.Unit) && !slices.Contains(groups, m.Group) {
 			groups = append(groups, m.Group)
 		}
 	}
@@ -142,7 +149,7 @@ func geomean(ms []*Measurement, group string, i, j int) Geomean {
 	medians := 0.0
 	rounds := math.MaxInt
 	for _, m := range ms {
-		if m.Unit != timeUnit || group != "all" && m.Group != group {
+		if !counts(m.Unit) || group != "all" && m.Group != group {
 			continue
 		}
 		var l []float64
@@ -203,8 +210,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return err
 }
 
-// WriteText writes r for people. Rows of other units than time are shown only
-// where the sides differ.
+// WriteText writes r for people. Rows of other units than time or instructions are
+// shown only where the sides differ.
 func (r *Report) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "Benchmarks: a = %s\n            b = %s\n", r.A, r.B)
 	fmt.Fprintf(w, "%d interleaved rounds of %s on %s, %d CPUs, %.0f s; medians, 95%% intervals; p by Mann-Whitney, ~ is no difference at %.2f\n\n",
@@ -215,7 +222,7 @@ func (r *Report) WriteText(w io.Writer) {
 	}
 	group := ""
 	for _, row := range r.Rows {
-		if row.Unit != timeUnit && (row.P >= Alpha || row.A.Center == row.B.Center) {
+		if !counts(row.Unit) && (row.P >= Alpha || row.A.Center == row.B.Center) {
 			continue
 		}
 		if row.Group != group {
@@ -228,7 +235,7 @@ func (r *Report) WriteText(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-*s %12s %12s %9s  p=%.3f n=%d %s\n", width, row.Name, value(row.A, row.Unit), value(row.B, row.Unit), delta, row.P, row.N, unitNote(row.Unit))
 	}
-	fmt.Fprintf(w, "\ngeomean of time, b against a, paired by round\n")
+	fmt.Fprintf(w, "\ngeomean, b against a, paired by round\n")
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "  %-10s %3d benchmarks  %s   (of medians %+.2f%%)\n", g.Group, g.Benchmarks, g, 100*g.Medians)
 	}
