@@ -27,9 +27,9 @@
 // mark bits that has hardly been used before: nine page faults, which made a task
 // with 70 % utilization 237 µs late once, in the first cycles. What the runtime
 // has mapped for itself is brought in before the first task begins, and what it
-// maps later by the rtrefill thread in its next turn. It asks the kernel to (Linux 5.14
-// and later), since a piece may be unmapped meanwhile, as buffers of the execution
-// trace are.
+// maps later by the rtrefill thread in its next turn. The thread asks the kernel
+// to do it (Linux 5.14 and later), since a piece may be unmapped meanwhile, as
+// buffers of the execution trace are.
 //
 // Fresh spans are touched by who needs them first, and some stops allocate with
 // the world stopped, or need a larger stack. rtWarmCache and rtSemacquire see to
@@ -188,25 +188,40 @@ func rtWarmCache(reason stwReason) {
 // rtWarmClass makes room for an object of the class spc for each task, and some.
 func rtWarmClass(c *mcache, spc spanClass) {
 	size := uintptr(gc.SizeClassToSize[spc.sizeclass()])
+	if !spc.noscan() && !heapBitsInSpan(size) {
+		size -= gc.MallocHeaderSize
+	}
 	want := uint16(4 + rtSched.attached)
 	for range 32 { // spans of the mcentral may be nearly full
 		s := c.alloc[spc]
 		if room := s.nelems - s.allocCount; room > 0 && room >= min(want, s.nelems/2) {
 			break
 		}
-		switch {
-		case spc.noscan():
+		if spc.noscan() {
 			rtWarmSink = unsafe.Pointer(unsafe.SliceData(make([]uintptr, size/goarch.PtrSize)))
-		case heapBitsInSpan(size):
+		} else {
 			rtWarmSink = unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, size/goarch.PtrSize)))
-		default:
-			rtWarmSink = unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, (size-gc.MallocHeaderSize)/goarch.PtrSize)))
 		}
 	}
 	rtWarmSink = nil
 }
 
 var rtWarmSink unsafe.Pointer
+
+// rtWarmWork sees to it that there are work buffers for the scan of a stack, which
+// takes up to four, at most 16 of which come with a fresh span.
+func rtWarmWork() {
+	if gcphase != _GCmark {
+		return
+	}
+	var bufs [4]*workbuf
+	for i := range bufs {
+		bufs[i] = getempty()
+	}
+	for _, b := range bufs {
+		putempty(b)
+	}
+}
 
 // rtSemacquire gives the calling goroutine a larger stack, if it needs one,
 // before it stops the world: growing it takes a fresh span of stacks, eight page

@@ -51,6 +51,8 @@ func rtDispatch(gp *g) bool                             { return false }
 func rtPark() bool                                      { return false }
 func rtScanLock(gp *g) bool                             { return true }
 func rtScanUnlock()                                     {}
+func rtSlackScan(gp *g, first bool)                     {}
+func rtScanUnboost()                                    {}
 func rtWaitScan(gp *g) bool                             { return false }
 func rtYield()                                          {}
 func rtYieldNoG()                                       {}

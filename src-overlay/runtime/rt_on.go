@@ -121,13 +121,16 @@ const rtOn = true
 
 // mRT is the part of an m that real-time goroutines need.
 type mRT struct {
-	p       rtPuintptr  // the reserved P this M runs a real-time goroutine on, or 0
-	scan    uintptr     // the scan lock that this M holds (rtScanWord), or 0
-	scanP   rtPuintptr  // the reserved P of the goroutine it holds it for, or 0
-	scanAt  int64       // since when
-	scanWas rtSchedAttr // what it had before it was boosted for that; size is 0 if it is not
-	attr    uint32      // 1: entering real time; 2: boosted (rtBoost, rtScanBoost)
-	pi      int32       // rt.Mutexes held by the goroutine locked to this M
+	p      rtPuintptr // the reserved P this M runs a real-time goroutine on, or 0
+	scan   uintptr    // the scan lock that this M holds (rtScanWord), or 0
+	scanP  rtPuintptr // the reserved P of the goroutine it holds it for, or 0
+	scanAt int64      // since when
+	attr   uint32     // 1: entering real time; 2: boosted (rtBoost, rtScanBoost)
+	pi     int32      // rt.Mutexes held by the goroutine locked to this M
+
+	scanSince int64       // when it began to wait for slack to scan (rtSlackScan)
+	scanPrio  uint32      // what rtScanBoost has given it, or 0
+	scanWas   rtSchedAttr // what it had before
 
 	yield struct{ first, last int64 } // of rtYield, when the loop began and it returned
 }
@@ -163,7 +166,6 @@ type pRT struct {
 	critical int64                           // no stop before this time (runtime/rt.Critical)
 	room     int64                           // how long it sleeps until then, or parks until its next timer
 	scans    rtStopLength                    // how long its goroutine's scan lock was held
-	scanWait int64                           // since when somebody waits for slack to scan, 0 if nobody does
 	until    atomic.Int64                    // the time to which it parks, if rtWakeParked or rtWakePoll
 	release  int64                           // the next release, if it sleeps until a known time; else 0
 	readyAt  int64                           // when it was made ready, for its lateness; cputicks

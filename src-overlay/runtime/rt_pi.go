@@ -108,11 +108,6 @@ func rtScanWord(gp *g) *uint32 {
 // lock has, or is about to have, the bit, of gp or of an ordinary goroutine
 // that shares the lock.
 //
-// There is slack for a scan of a real-time goroutine's stack only as long as
-// the scanner is not taken off the CPU: it is boosted until it unlocks. (As an
-// ordinary thread it was preempted in one scan of fifty on a busy CPU, and if
-// the goroutine woke meanwhile it waited for the rest of the scan, 119 µs.)
-//
 //go:nosplit
 func rtScanLock(gp *g) bool {
 	word := rtScanWord(gp)
@@ -120,42 +115,38 @@ func rtScanLock(gp *g) bool {
 		return true
 	}
 	mp := getg().m
-	pp := rtPOf(gp)
-	if pp != nil {
-		if !rtSlackScan(pp) {
-			return false
-		}
-		rtScanBoost(mp)
-	}
 	if !rtPITryLock(word, uint32(mp.procid)) {
-		rtScanUnboost(mp)
 		return false
 	}
 	mp.rt.scan = uintptr(unsafe.Pointer(word))
-	mp.rt.scanP.set(pp)
-	if pp != nil {
+	if pp := rtPOf(gp); pp != nil {
+		mp.rt.scanP.set(pp)
 		mp.rt.scanAt = nanotime()
 	}
 	return true
 }
 
-// rtScanBoost makes the calling thread, that of mp, run as the initiator of a
-// stop does, unless it is boosted already or has a real-time policy of its own.
-//
-//go:nosplit
-func rtScanBoost(mp *m) {
-	if !rtLend(mp, uint32(mp.procid), rtStopPrio(), &mp.rt.scanWas) {
-		mp.rt.scanWas.size = 0
+// rtScanBoost makes the calling thread, that of mp, run at prio until
+// rtScanUnboost, unless it is boosted as one that a stop waits for or has a
+// real-time policy of its own.
+func rtScanBoost(mp *m, prio uint32) {
+	switch {
+	case mp.rt.scanPrio == prio:
+	case mp.rt.scanPrio != 0:
+		if rtSetFIFO(0, prio) == 0 {
+			mp.rt.scanPrio = prio
+		}
+	case rtLend(mp, uint32(mp.procid), prio, &mp.rt.scanWas):
+		mp.rt.scanPrio = prio
 	}
 }
 
-// rtScanUnboost undoes rtScanBoost.
-//
-//go:nosplit
-func rtScanUnboost(mp *m) {
-	if mp.rt.scanWas.size != 0 {
+// rtScanUnboost undoes rtScanBoost. resumeG calls it, and suspendG if there is
+// nothing to resume.
+func rtScanUnboost() {
+	if mp := getg().m; mp.rt.scanPrio != 0 {
+		mp.rt.scanPrio = 0
 		rtGiveBack(0, &mp.rt.scanWas)
-		mp.rt.scanWas.size = 0
 		atomic.Store(&mp.rt.attr, 0)
 	}
 }
@@ -172,7 +163,6 @@ func rtScanUnlock() {
 			pp.rt.scans.add(nanotime() - mp.rt.scanAt)
 		}
 		rtPIUnlock(word, uint32(mp.procid))
-		rtScanUnboost(mp)
 	}
 }
 

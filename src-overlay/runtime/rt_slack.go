@@ -34,9 +34,9 @@
 // the tasks (rtStopPs), for what the world is stopped for. rtSlackBound after
 // the first look it goes on anyway, and so it does if there is no slack at the
 // second until then, or for half of rtSlackBound: then the stop is counted as
-// forced. The collector's stops do so at once if the
-// process has reached its memory limit. (/sched/pauses/stopping has the wait
-// between the two, since ordinary goroutines do not run in it.)
+// forced. The collector's stops do so at once if the process has reached its
+// memory limit. (/sched/pauses/stopping has the wait between the two, since
+// ordinary goroutines do not run in it.)
 //
 // An initiator that has to wait runs at SCHED_FIFO 1 meanwhile. An ordinary
 // thread would not get the CPU at the right moment: on a loaded machine it
@@ -48,9 +48,9 @@
 // initiator runs at a priority just below that of the most urgent real-time
 // goroutine for the length of the stop, or until forEachP has dealt with the
 // reserved Ps, which it does first, and so do the threads that a stop still waits
-// for while it does (rtBoost); each gets back what it had. Just below, so that a goroutine that
-// was made to wait goes on as soon as it has its P, and not when the threads
-// have been given back what they had. A real-time goroutine that wakes during
+// for while it does (rtBoost); each gets back what it had. Just below, so that a
+// goroutine that was made to wait goes on as soon as it has its P, and not when
+// the threads have been given back what they had. A real-time goroutine that wakes during
 // the stop would lend the initiator its priority anyway (rt_p.go), but only once
 // it is late, and not to those the initiator waits for.
 
@@ -179,28 +179,36 @@ func rtSlackOf(pp *rtP, now, need int64, late bool) (again int64) {
 	return 0
 }
 
-// rtSlackScan reports whether somebody may set _Gscan on the goroutine of pp
-// now. If not it has waited for a moment. A stop that waits for the caller is
-// not kept waiting: it has slack itself.
-//
-//go:nosplit
-func rtSlackScan(pp *rtP) bool {
-	now := nanotime()
-	since := pp.rt.scanWait
-	late := since != 0 && now-since > rtSlackLate
-	if rtSlackOf(pp, now, pp.rt.scans.expected()+rtSlackMargin, late) == 0 || rtStopping() || getg().m == pp.rt.m.ptr() {
-		pp.rt.scanWait = 0
-		return true
+// rtSlackScan is called by suspendG before each look at gp. If gp is real-time it
+// waits for a moment to set _Gscan, for rtSlackBound after the first look at most,
+// and leaves the calling thread with the priority of the initiator of a stop, until
+// rtScanUnboost. (As an ordinary thread it was preempted in one scan of fifty on a
+// busy CPU, and the goroutine waited for the rest of the scan, 119 µs, if it woke
+// meanwhile; and where a task sleeps for 300 µs it looked too late, again and
+// again, for all of rtSlackBound.) A stop that waits for the caller is not kept
+// waiting: it has slack itself.
+func rtSlackScan(gp *g, first bool) {
+	pp := rtPOf(gp)
+	if pp == nil || pp.rt.task == 0 {
+		rtScanUnboost()
+		return
 	}
-	switch {
-	case since == 0:
-		pp.rt.scanWait = now
-	case now-since > rtSlackBound:
-		pp.rt.scanWait = 0
-		return true
+	mp := getg().m
+	if first {
+		mp.rt.scanSince = nanotime()
+		rtWarmWork()
 	}
-	usleep_no_g(rtSlackPoll / 2 / 1000)
-	return false
+	for !rtStopping() {
+		now := nanotime()
+		waited := now - mp.rt.scanSince
+		again := rtSlackOf(pp, now, pp.rt.scans.expected()+rtSlackMargin, waited > rtSlackLate)
+		if again == 0 || waited > rtSlackBound {
+			break
+		}
+		rtScanBoost(mp, rtReservePrio)
+		usleep(uint32(max(min(again-now, rtSlackPoll), 1000) / 1000))
+	}
+	rtScanBoost(mp, rtStopPrio())
 }
 
 // rtSlackProfile records the tasks for a goroutine profile that is beginning,
