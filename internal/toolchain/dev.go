@@ -90,7 +90,8 @@ func EquipCheckout(ctx context.Context, dir, goroot string, pin *upstream.Pin, l
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(goroot, "bin", "go"), "build", "-trimpath", "-overlay", overlayFile, "-o", bin, "cmd/go")
 	cmd.Dir = filepath.Join(goroot, "src")
-	cmd.Env = append(GoEnv(os.Environ(), goroot), "CGO_ENABLED=0", "GOFLAGS=", "GOENV=off", "GOWORK=off")
+	cmd.Env = append(GoEnv(os.Environ(), goroot), "CGO_ENABLED=0", "GOFLAGS=", "GOENV=off", "GOWORK=off",
+		"GOOS=", "GOARCH=", "GOEXPERIMENT=") // those are for what it will build
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot compile its go command: %v\n%s", goroot, err, bytes.TrimSpace(out))
 	}
