@@ -128,17 +128,15 @@ func rtScanLock(gp *g) bool {
 
 // rtScanBoost makes the calling thread, that of mp, run at prio until
 // rtScanUnboost, unless it is boosted as one that a stop waits for or has a
-// real-time policy of its own.
-func rtScanBoost(mp *m, prio uint32) {
-	switch {
-	case mp.rt.scanPrio == prio:
-	case mp.rt.scanPrio != 0:
-		if rtSetFIFO(0, prio) == 0 {
-			mp.rt.scanPrio = prio
-		}
-	case rtLend(mp, uint32(mp.procid), prio, &mp.rt.scanWas):
-		mp.rt.scanPrio = prio
+// real-time policy of its own. It reports whether that is a change.
+func rtScanBoost(mp *m, prio uint32) bool {
+	if mp.rt.scanPrio == prio ||
+		mp.rt.scanPrio != 0 && rtSetFIFO(0, prio) != 0 ||
+		mp.rt.scanPrio == 0 && !rtLend(mp, uint32(mp.procid), prio, &mp.rt.scanWas) {
+		return false
 	}
+	mp.rt.scanPrio = prio
+	return true
 }
 
 // rtScanUnboost undoes rtScanBoost. resumeG calls it, and suspendG if there is

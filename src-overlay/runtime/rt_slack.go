@@ -40,7 +40,9 @@
 //
 // An initiator that has to wait runs at SCHED_FIFO 1 meanwhile. An ordinary
 // thread would not get the CPU at the right moment: on a loaded machine it
-// comes late by milliseconds, and then the moment is over.
+// comes late by milliseconds, and then the moment is over. suspendG, by which the
+// collector gets hold of a task to scan its stack, waits in the same way
+// (rtSlackScan).
 //
 // With no real-time goroutine this is one comparison.
 //
@@ -50,9 +52,9 @@
 // reserved Ps, which it does first, and so do the threads that a stop still waits
 // for while it does (rtBoost); each gets back what it had. Just below, so that a
 // goroutine that was made to wait goes on as soon as it has its P, and not when
-// the threads have been given back what they had. A real-time goroutine that wakes during
-// the stop would lend the initiator its priority anyway (rt_p.go), but only once
-// it is late, and not to those the initiator waits for.
+// the threads have been given back what they had. A real-time goroutine that wakes
+// during the stop would lend the initiator its priority anyway (rt_p.go), but only
+// once it is late, and not to those the initiator waits for.
 
 package runtime
 
@@ -198,17 +200,20 @@ func rtSlackScan(gp *g, first bool) {
 		mp.rt.scanSince = nanotime()
 		rtWarmWork()
 	}
-	for !rtStopping() {
+	prio := rtStopPrio()
+	for {
 		now := nanotime()
 		waited := now - mp.rt.scanSince
 		again := rtSlackOf(pp, now, pp.rt.scans.expected()+rtSlackMargin, waited > rtSlackLate)
-		if again == 0 || waited > rtSlackBound {
-			break
+		if again == 0 || waited > rtSlackBound || rtStopping() {
+			if !rtScanBoost(mp, prio) {
+				return
+			}
+			continue // it may have lost the CPU since it looked (in the lab for 80 µs)
 		}
 		rtScanBoost(mp, rtReservePrio)
 		usleep(uint32(max(min(again-now, rtSlackPoll), 1000) / 1000))
 	}
-	rtScanBoost(mp, rtStopPrio())
 }
 
 // rtSlackProfile records the tasks for a goroutine profile that is beginning,
