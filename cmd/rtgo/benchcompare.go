@@ -45,8 +45,8 @@ machine has no influence there, and a few rounds are enough; the figures are
 path lengths, without caches. CGO_ENABLED=0.
 
 -instructions counts those of the program, without the kernel's, with valgrind
-and one P, without preemption and collections. It needs no idle machine either,
-and a benchmark goes the same way each time.
+and one P, without preemption and collections. It needs no idle machine either.
+Benchmarks in which goroutines take turns may go another way in each round.
 
 Exit status: 0 within the limit, or none given; 1 beyond the limit,
 inconclusive, or an error; 2 wrong usage.

@@ -12,8 +12,8 @@
 // Or it runs them in the lab, whose clock counts instructions: there a
 // difference of a few instructions shows, whatever else the host does, and
 // caches and the cost of single instructions do not. Or it counts the program's
-// instructions alone, with valgrind: then time has no influence on which way a
-// benchmark takes.
+// instructions alone, with valgrind, which says most where goroutines do not take
+// turns.
 package benchcmp
 
 import (
