@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
@@ -56,10 +55,9 @@ func (s *Side) iterations(ctx context.Context, b *benchmark, i int) (int, error)
 
 // count returns how many instructions the program of b executes in n iterations.
 func (s *Side) count(ctx context.Context, b *benchmark, i, n int) (int, error) {
-	cmd := exec.CommandContext(ctx, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+	cmd := s.command(ctx, b.group.Pkg, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
 		b.bins[i], "-test.run=^$", "-test.bench=^"+b.name+"$", fmt.Sprintf("-test.benchtime=%dx", n))
-	cmd.Dir = filepath.Join(s.GOROOT, "src", filepath.FromSlash(b.group.Pkg))
-	cmd.Env = append(s.environ(), countEnv...)
+	cmd.Env = append(cmd.Env, countEnv...)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return 0, ctx.Err()

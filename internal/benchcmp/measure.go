@@ -236,10 +236,7 @@ func order(n, round int) []int {
 func list(ctx context.Context, sides []*Side, bins []string, g Group) ([]string, error) {
 	var common []string
 	for i, bin := range bins {
-		cmd := exec.CommandContext(ctx, bin, "-test.list=^Benchmark("+g.Bench+")$")
-		cmd.Dir = filepath.Join(sides[i].GOROOT, "src", filepath.FromSlash(g.Pkg))
-		cmd.Env = sides[i].environ()
-		out, err := cmd.Output()
+		out, err := sides[i].command(ctx, g.Pkg, bin, "-test.list=^Benchmark("+g.Bench+")$").Output()
 		if err != nil {
 			return nil, fmt.Errorf("listing the benchmarks of %s with %s: %v", g.Pkg, sides[i].GOROOT, err)
 		}
@@ -256,14 +253,21 @@ func list(ctx context.Context, sides []*Side, bins []string, g Group) ([]string,
 	return common, nil
 }
 
+// command is a program that is, or runs, the test binary of pkg: in the directory of
+// the package, as under go test.
+func (s *Side) command(ctx context.Context, pkg, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = filepath.Join(s.GOROOT, "src", filepath.FromSlash(pkg))
+	cmd.Env = s.environ()
+	return cmd
+}
+
 func (s *Side) run(ctx context.Context, b *benchmark, i int, o Options) ([]byte, error) {
 	args := []string{"-test.run=^$", "-test.bench=^" + b.name + "$", "-test.benchtime=" + o.Benchtime, "-test.timeout=10m"}
 	if o.CPU != "" {
 		args = append(args, "-test.cpu="+o.CPU)
 	}
-	cmd := exec.CommandContext(ctx, b.bins[i], args...)
-	cmd.Dir = filepath.Join(s.GOROOT, "src", filepath.FromSlash(b.group.Pkg))
-	cmd.Env = s.environ()
+	cmd := s.command(ctx, b.group.Pkg, b.bins[i], args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -96,8 +96,8 @@ const (
 	countUnit = "instr/op"
 )
 
-// counts reports whether a unit makes the geomeans.
-func counts(unit string) bool { return unit == timeUnit || unit == countUnit }
+// inGeomean reports whether a unit makes the geomeans.
+func inGeomean(unit string) bool { return unit == timeUnit || unit == countUnit }
 
 // Fill computes rows and geomeans of sides 0 (a) and 1 (b) from ms. If there
 // is a side 2, it is side a once more.
@@ -111,7 +111,7 @@ func (r *Report) Fill(ms []*Measurement) {
 			row.Delta = row.B.Center/row.A.Center - 1
 		}
 		r.Rows = append(r.Rows, row)
-		if counts(m.Unit) && !slices.Contains(groups, m.Group) {
+		if inGeomean(m.Unit) && !slices.Contains(groups, m.Group) {
 			groups = append(groups, m.Group)
 		}
 	}
@@ -149,7 +149,7 @@ func geomean(ms []*Measurement, group string, i, j int) Geomean {
 	medians := 0.0
 	rounds := math.MaxInt
 	for _, m := range ms {
-		if !counts(m.Unit) || group != "all" && m.Group != group {
+		if !inGeomean(m.Unit) || group != "all" && m.Group != group {
 			continue
 		}
 		var l []float64
@@ -222,7 +222,7 @@ func (r *Report) WriteText(w io.Writer) {
 	}
 	group := ""
 	for _, row := range r.Rows {
-		if !counts(row.Unit) && (row.P >= Alpha || row.A.Center == row.B.Center) {
+		if !inGeomean(row.Unit) && (row.P >= Alpha || row.A.Center == row.B.Center) {
 			continue
 		}
 		if row.Group != group {
