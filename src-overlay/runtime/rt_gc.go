@@ -83,10 +83,13 @@ func rtGCStart(trigger gcTrigger) bool {
 // rtKeepUser reports whether ordinary goroutines must run while the collector
 // marks. With GODEBUG=gcstoptheworld they do not, but real-time ones do, and
 // may stop the world meanwhile: the semaphore for that could then pass to an
-// ordinary goroutine and the collector wait for it for ever. So with tasks the
-// modes of gcstoptheworld mark concurrently, as the collector does without
-// them. sched.lock is held.
-func rtKeepUser() bool { return rtSched.ntask > 0 }
+// ordinary goroutine and the collector wait for it for ever. So those modes mark
+// concurrently, as the collector does without them, from the first reserved P on
+// and for ever: an ordinary goroutine that assisted in one cycle may hold or be
+// next for markDoneSema in the following one, where a mark worker needs it. The
+// first reserved Ps come between two cycles (rtGrow holds gcsema), so no cycle
+// begins one way and ends the other. sched.lock is held.
+func rtKeepUser() bool { return rtSched.nwant > 0 }
 
 // rtForceGC starts the cycle that a real-time goroutine made due, if one did.
 func rtForceGC() {

@@ -177,11 +177,7 @@ func rtGetP(task bool) *rtP {
 				atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 				pp.rt.task = rtSched.taskgen
 			}
-			disabled := sched.disable.user
 			unlock(&sched.lock)
-			if disabled {
-				schedEnableUser(true) // see rtKeepUser
-			}
 			return pp
 		}
 		unlock(&sched.lock)
