@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -203,7 +204,75 @@ func TestReserveForgets(t *testing.T) {
 	mustChild(t, "reserve", nil)
 }
 
+// The rtrefill thread sleeps when it has nothing to do, also on a P that was a
+// task's: the first tasks of the process end while the thread begins, and leave
+// their Ps, and then used-up spans are there to be taken back. (It took them back
+// from itself, for ever.)
+func TestRefillSleeps(t *testing.T) {
+	needRT(t)
+	if !supported {
+		t.Skip("stock Go has no reserve")
+	}
+	for range 5 {
+		mustChild(t, "refill", nil)
+	}
+}
+
 func init() {
+	children["refill"] = func() {
+		// The thread that begins has others beside it.
+		const hogs = 10
+		runtime.GOMAXPROCS(hogs + runtime.NumCPU() + 1)
+		var stop atomic.Bool
+		for range hogs {
+			go func() {
+				for !stop.Load() {
+				}
+			}()
+		}
+		time.Sleep(10 * time.Millisecond)
+		for range 20 {
+			must(Do(Attr{Priority: 30}, func() error { return nil }))
+		}
+		stop.Store(true)
+		var all []thread
+		i := -1
+		for i < 0 {
+			time.Sleep(20 * time.Millisecond)
+			all = threads()
+			i = slices.IndexFunc(all, func(th thread) bool { return th.name == "rtrefill" })
+		}
+		must(Do(Attr{Priority: 30}, func() error {
+			for range 20 {
+				for range 1000 {
+					sink = make([]byte, 64)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		}))
+		// As long as it wants to run it does, or is about to: that counts too.
+		busy := func() (ns int) {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", all[i].tid))
+			must(err)
+			for _, s := range strings.Fields(string(b))[:2] {
+				n, err := strconv.Atoi(s)
+				must(err)
+				ns += n
+			}
+			return ns
+		}
+		var since int
+		for range 50 {
+			before := busy()
+			time.Sleep(20 * time.Millisecond)
+			if since = busy() - before; since < 10e6 {
+				fmt.Println("ok")
+				return
+			}
+		}
+		check(false, "the thread ran, or wanted to, for %d ns of 20 ms", since)
+	}
 	children["reserve"] = func() {
 		held := func() uint64 {
 			s := []metrics.Sample{{Name: "/rt/reserve/held:bytes"}}

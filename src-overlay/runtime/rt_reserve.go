@@ -273,12 +273,12 @@ func rtEnsureSwept(s *mspan) {
 // the mcache of a reserved P. It reports false if the reserve has none.
 func rtReserveTake(c *mcache, spc spanClass) bool {
 	pp := getg().m.rt.p.ptr()
-	return pp != nil && rtReserveTakeP(pp, c, spc)
+	return pp != nil && pp.rt.task != 0 && rtReserveTakeP(pp, c, spc)
 }
 
 func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 	r := pp.rt.reserve
-	if r == nil || pp.mcache != c {
+	if pp.mcache != c {
 		return false
 	}
 	class := &r.class[spc]
@@ -316,10 +316,11 @@ func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 
 // rtReserveGive is uncacheSpan for a full span that a real-time goroutine has
 // used up: the mcentral may need memory to note it. It reports false if the
-// caller must do it.
+// caller must do it. (The rtrefill thread must: it would give the span to itself,
+// again and again, if its P has been a task's.)
 func rtReserveGive(s *mspan) bool {
 	pp := getg().m.rt.p.ptr()
-	if pp == nil || pp.rt.reserve == nil || s.sweepgen != mheap_.sweepgen+3 || s.allocCount != s.nelems {
+	if pp == nil || pp.rt.task == 0 || s.sweepgen != mheap_.sweepgen+3 || s.allocCount != s.nelems {
 		return false
 	}
 	for i := range pp.rt.reserve.full {
