@@ -132,8 +132,11 @@ func threads() (l []thread) {
 }
 
 // runtimeThread reports whether th is one of rtgo's runtime: its watchdog, and
-// the thread that fills the reserves of tasks. They keep their attributes.
-func runtimeThread(th thread) bool { return th.name == "rtwatch" || th.name == "rtrefill" }
+// those that fill the reserves of tasks and receive signals. They keep their
+// attributes.
+func runtimeThread(th thread) bool {
+	return th.name == "rtwatch" || th.name == "rtrefill" || th.name == "rtsignal"
+}
 
 // realtimeThreads lists the threads that have a real-time policy and keep it,
 // except those with the given ids and the runtime's own. The runtime

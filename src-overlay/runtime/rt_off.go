@@ -62,6 +62,10 @@ func rtNetReady(gp *g, delta *int32) *g                 { return gp }
 func rtParked() int32                                   { return 0 }
 func rtTimersMoved()                                    {}
 func rtSysmonTick()                                     {}
+func rtSignalInit()                                     {}
+func rtSignalMask()                                     {}
+func rtSignalWait() bool                                { return false }
+func rtSignalWake() bool                                { return false }
 func rtSigDump[T any](gp *g, c T)                       {}
 func rtGoexit()                                         {}
 func rtFuncEnded(mp *m)                                 {}

@@ -38,10 +38,9 @@
 // the pointer out owns the span. Neither is preemptible: no stop, and so no
 // change of sweepgen, comes in between.
 //
-// The rtrefill thread runs a goroutine on a reserved P that is no task: its
-// p.rt.task is 0, so that stops do not wait for its slack, the watchdog does
-// not look at it and nothing counts it. It starts with the first task and
-// stays, asleep. It also brings in the runtime's own memory (rt_mem.go).
+// The rtrefill thread runs a goroutine on a reserved P that is no task
+// (rtHelper). It starts with the first task and stays, asleep. It also brings in
+// the runtime's own memory (rt_mem.go).
 //
 // Rejected: refilling in the task's own thread before it sleeps. It needs no
 // thread, but a message that comes meanwhile waits for the work, and a page
@@ -124,14 +123,8 @@ func rtReserveInit(pp *rtP) {
 }
 
 func rtRefillLoop() {
-	LockOSThread()
-	gp := getg()
-	rtOwnAttr(gp.m)
-	rtSetFIFO(0, max(rtReservePrio, rtWatch.process)) // on failure it stays ordinary
-	rtSetName("rtrefill")
-	rtBind(rtGetP(false), gp)
-	mcall(rtEnterM)
-	rtRefill.gp.set(gp)
+	rtHelper("rtrefill", rtReservePrio)
+	rtRefill.gp.set(getg())
 	for {
 		rtRefill.state.Store(rtRefillRuns)
 		rtFreshTouch()

@@ -14,4 +14,5 @@ const (
 	rtSYS_ppoll             = 271
 	rtSYS_sched_setattr     = 314
 	rtSYS_sched_getattr     = 315
+	rtSYS_signalfd4         = 289
 )

@@ -14,4 +14,5 @@ const (
 	rtSYS_prctl             = 167
 	rtSYS_sched_setattr     = 274
 	rtSYS_sched_getattr     = 275
+	rtSYS_signalfd4         = 74
 )

@@ -233,8 +233,38 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	pp.rt.cause = rtCauseKernel
 	rtSched.threshold.CompareAndSwap(0, rtDefaultThreshold)
 	rtWatchStart(pp.rt.saved.prio)
+	rtSignalStart()
 	mcall(rtEnterM)
 	return task, rtStepNone, 0
+}
+
+// rtHelper gives the calling goroutine, which does not end, a thread of its own
+// and a reserved P that is no task: its p.rt.task is 0, so that stops do not
+// wait for its slack, the watchdog does not look at it and nothing counts it.
+// If it may not be SCHED_FIFO it stays ordinary.
+func rtHelper(name string, prio uint32) {
+	gp := getg()
+	for LockOSThread(); gp.m == &m0; LockOSThread() {
+		// It would name the process.
+		UnlockOSThread()
+		mcall(rtHelperMove)
+	}
+	rtOwnAttr(gp.m)
+	rtSetFIFO(0, max(prio, rtWatch.process))
+	rtSetName(name)
+	rtBind(rtGetP(false), gp)
+	mcall(rtEnterM)
+}
+
+// rtHelperMove leaves gp to another M, on g0.
+func rtHelperMove(gp *g) {
+	rtSwitchOut(gp)
+	lock(&sched.lock)
+	globrunqput(gp)
+	unlock(&sched.lock)
+	handoffp(releasep())
+	stopm()
+	schedule() // Never returns.
 }
 
 // rtBind notes for rtEnterM that gp, the calling goroutine, gets pp.

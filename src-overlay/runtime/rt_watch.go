@@ -134,6 +134,9 @@ func rtWatchUpdateLocked() {
 		}
 	}
 	unlock(&sched.lock)
+	if tid := rtSignal.tid.Load(); tid != 0 {
+		rtSetFIFO(tid, max(prio, rtReservePrio))
+	}
 	prio = min(prio+1, 99)
 	if n > 0 && prio != rtWatch.prio.Load() {
 		rtWatch.prio.Store(prio)
