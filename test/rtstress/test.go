@@ -182,7 +182,7 @@ func (t *tester) leftover() string {
 			continue // it ended meanwhile
 		}
 		name := strings.TrimSpace(string(comm))
-		if name == "rtwatch" || name == "rtrefill" {
+		if name == "rtwatch" || name == "rtrefill" || name == "rtsignal" {
 			continue // of the runtime
 		}
 		var cpus unix.CPUSet

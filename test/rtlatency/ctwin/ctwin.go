@@ -24,7 +24,7 @@ var source []byte
 // Scenarios are the names that --scenario of the built program knows.
 var Scenarios = []string{
 	"periodic", "sleep", "alloc-cycle", "alloc-span",
-	"sem", "sem-rt", "sem-busy", "sem-to-ordinary", "cond", "cond-rt", "pingpong",
+	"sem", "sem-rt", "sem-busy", "sem-to-ordinary", "cond", "cond-rt", "signal", "signal-rt", "pingpong",
 	"mutex", "pimutex", "inversion-mutex", "inversion-pimutex",
 	"udp", "tcp", "poll",
 }

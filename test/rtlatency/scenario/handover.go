@@ -7,10 +7,13 @@
 package scenario
 
 import (
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"rtgo.dev/rtgo/rt"
 	"rtgo.dev/rtgo/test/rtlatency/clock"
 )
@@ -158,6 +161,11 @@ func init() {
 		{"waitgroup", "Wait on a sync.WaitGroup", "sem", func() wakeup {
 			wg := new(sync.WaitGroup)
 			return wakeup{arm: func() { wg.Add(1) }, wait: wg.Wait, wake: wg.Done}
+		}},
+		{"signal", "receive of a signal to the process from the channel of os/signal", "signal", func() wakeup {
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, unix.SIGUSR1)
+			return wakeup{wait: func() { <-c }, wake: func() { unix.Kill(unix.Getpid(), unix.SIGUSR1) }}
 		}},
 	}
 	for _, w := range ways {

@@ -277,6 +277,16 @@ static void cond_wake(void) {
 	pthread_cond_signal(&cond);
 }
 
+// The signal is blocked in every thread.
+static sigset_t usr1;
+static void block_usr1(void) {
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+}
+static void signal_wait(void) { while (sigwaitinfo(&usr1, NULL) < 0); }
+static void signal_wake(void) { kill(getpid(), SIGUSR1); }
+
 static void waiter(task *t) {
 	for (i64 n = 1;; n++) {
 		lever.armed = n;
@@ -674,12 +684,23 @@ static void setup(void) {
 	} else if (!strcmp(s, "alloc-span")) {
 		add("cycle", priority, period, alloc_span);
 		add("allocation", priority, 0, NULL);
-	} else if (!strncmp(s, "sem", 3) || !strncmp(s, "cond", 4)) {
-		int c = s[0] == 'c';
-		const char *how = s + (c ? 4 : 3);
-		lever.wait = c ? cond_wait_set : sem_wait_all;
-		lever.wake = c ? cond_wake : sem_wake;
-		sem_init(&sem, 0, 0);
+	} else if (!strncmp(s, "sem", 3) || !strncmp(s, "cond", 4) || !strncmp(s, "signal", 6)) {
+		const char *how;
+		if (s[0] == 'c') {
+			lever.wait = cond_wait_set;
+			lever.wake = cond_wake;
+			how = s + 4;
+		} else if (s[1] == 'i') {
+			block_usr1();
+			lever.wait = signal_wait;
+			lever.wake = signal_wake;
+			how = s + 6;
+		} else {
+			sem_init(&sem, 0, 0);
+			lever.wait = sem_wait_all;
+			lever.wake = sem_wake;
+			how = s + 3;
+		}
 		if (!strcmp(how, "-to-ordinary")) {
 			add("ordinary", 0, period, waiter);
 			lever.cost = add("send", priority, 0, waker);
@@ -895,8 +916,8 @@ int main(int argc, char **argv) {
 		case 5:
 			printf("usage: ctwin [-p PRIO] [-i USEC] [-D TIME] [-l LOOPS] [-t NUM] [-m] [-b USEC] [-h USEC]\n"
 			       "             [--scenario NAME] [--policy fifo|rr|other] [--priospread] [--conns N] [--result FILE]\n"
-			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-busy sem-to-ordinary cond cond-rt pingpong\n"
-			       "           mutex pimutex inversion-mutex inversion-pimutex udp tcp poll\n"
+			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-busy sem-to-ordinary cond cond-rt signal signal-rt\n"
+			       "           pingpong mutex pimutex inversion-mutex inversion-pimutex udp tcp poll\n"
 			       "exit codes: 0 measured, 1 error, 2 a latency exceeded -b\n"
 			       "example: ctwin -m -p80 -D10 --scenario sem --result sem.json\n");
 			return 0;
