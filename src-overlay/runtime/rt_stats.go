@@ -178,9 +178,12 @@ func rtRecord(pp *rtP) {
 	if w.at == 0 {
 		return
 	}
-	ticks := w.at - w.from
+	at, ticks := w.at, w.at-w.from
 	w.at = 0
 	rtCheckPreemptLatency(pp, int64(float64(ticks)*rtTick.ns.Load())-w.minus)
+	if due := rtWatch.due.Load(); due != 0 && at-due > 0 {
+		rtWatchLook(due)
+	}
 }
 
 // rtCheckPreemptLatency counts a dispatch that was ns late.

@@ -13,11 +13,13 @@
 // hand-over of Ps from system calls, network polling, and the start of
 // periodic collections. So a thread of its own, the watchdog, runs while there
 // are real-time goroutines, one priority above the most urgent of them (equal
-// is not enough: SCHED_FIFO does not preempt its equals). It wakes every
-// rtWatchPeriod, keeping clear of known releases, and less and less often, at
-// last every rtWatchCalm, as long as it finds sysmon alive: a task that others
-// wake has no known release, and the 40 µs that a look takes (in the lab) are
-// then its lateness whenever the two coincide. It does little:
+// is not enough: SCHED_FIFO does not preempt its equals). It looks every
+// rtWatchPeriod, and less and less often, at last every rtWatchCalm, as long as it
+// finds sysmon alive. A look takes 33 µs (in the lab), which are a task's lateness
+// if the two coincide. So it keeps clear of known releases; and as a task that
+// others wake has none, the first task that goes to sleep in the last eighth of the
+// period makes it look then: who has just been woken, and has done its work, is
+// least likely to be woken in the next moment. It does little:
 //
 //   - If sysmon has not ticked for rtWatchStarved it is starved: the watchdog
 //     makes it SCHED_FIFO at its own priority for rtWatchBoost. This begins
@@ -66,6 +68,8 @@ var rtWatch struct {
 	up      atomic.Uint32 // runs, at its priority
 	prio    atomic.Uint32 // what the watchdog shall run at
 	limit   atomic.Int64  // time that a goroutine may hog, ns; 0 is the default, negative none
+	due     atomic.Int64  // when the next task that goes to sleep makes it look, cputicks, or 0
+	look    uint32        // futex: 1 if one does
 
 	process    uint32 // priority of the process as a whole if it is real-time, else 0
 	sysmonTID  atomic.Uint32
@@ -134,9 +138,6 @@ func rtWatchUpdateLocked() {
 		}
 	}
 	unlock(&sched.lock)
-	if tid := rtSignal.tid.Load(); tid != 0 {
-		rtSetFIFO(tid, max(prio, rtReservePrio))
-	}
 	prio = min(prio+1, 99)
 	if n > 0 && prio != rtWatch.prio.Load() {
 		rtWatch.prio.Store(prio)
@@ -215,6 +216,17 @@ func rtWatchLoop() {
 		} else {
 			period = rtWatchPeriod
 		}
+		// See the pending signals of the process again.
+		var all, old sigset
+		for i := range all {
+			all[i] = ^uint32(0)
+		}
+		sigprocmask(_SIG_SETMASK, &all, &old)
+		sigprocmask(_SIG_SETMASK, &old, nil)
+
+		if tickAt == now && boostedAt == 0 && !sched.sysmonwait.Load() {
+			continue // ordinary threads run
+		}
 		starved := now-tickAt >= rtWatchStarved
 		sysmon := rtWatch.sysmonTID.Load()
 		if starved && boostedAt == 0 && sysmon != 0 {
@@ -231,14 +243,6 @@ func rtWatchLoop() {
 			tickAt = now
 		}
 		rtWatchHogs(now, starved || boostedAt != 0)
-
-		// See the pending signals of the process again.
-		var all, old sigset
-		for i := range all {
-			all[i] = ^uint32(0)
-		}
-		sigprocmask(_SIG_SETMASK, &all, &old)
-		sigprocmask(_SIG_SETMASK, &old, nil)
 
 		if n := rtParked(); n > 0 && mcount()-sched.nmidle-sched.nmidlelocked-sched.nmsys <= n {
 			lock(&sched.lock)
@@ -275,13 +279,13 @@ func rtWatchTurns() {
 // release of any real-time goroutine.
 func rtWatchSleep(period int64) {
 	when := nanotime() + period
-	for i := 0; ; i++ {
-		var ts timespec
-		ts.setNsec(when)
-		linux.Syscall6(rtSYS_clock_nanosleep, _CLOCK_MONOTONIC, _TIMER_ABSTIME, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
-		if i == 3 {
-			return
-		}
+	if ns := rtTick.ns.Load(); ns != 0 {
+		rtWatch.due.Store(cputicks() + int64(float64(period-period/8)/ns))
+	}
+	rtFutexWait(&rtWatch.look, 0, when)
+	rtWatch.due.Store(0)
+	atomic.Store(&rtWatch.look, 0)
+	for range 3 {
 		// Another release is near: let it pass.
 		now := nanotime()
 		again := false
@@ -294,6 +298,18 @@ func rtWatchSleep(period int64) {
 		if !again {
 			return
 		}
+		var ts timespec
+		ts.setNsec(when)
+		linux.Syscall6(rtSYS_clock_nanosleep, _CLOCK_MONOTONIC, _TIMER_ABSTIME, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
+	}
+}
+
+// rtWatchLook makes the watchdog look now, instead of in the last eighth of its
+// period, which began at due. A task calls it that goes to sleep.
+func rtWatchLook(due int64) {
+	if rtWatch.due.CompareAndSwap(due, 0) {
+		atomic.Store(&rtWatch.look, 1)
+		futex(unsafe.Pointer(&rtWatch.look), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)
 	}
 }
 
