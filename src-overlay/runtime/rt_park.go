@@ -200,6 +200,7 @@ func rtDispatch(gp *g) bool { return rtAny() && rtDispatchAny(gp) }
 func rtDispatchAny(gp *g) bool {
 	pp := rtPOf(gp)
 	if pp == nil {
+		rtWBTidy(getg().m.p.ptr())
 		return false
 	}
 	rtWake(pp)
@@ -316,15 +317,14 @@ func rtPark() bool {
 
 // rtExecute is execute for the goroutine that rtPark waited with, on a short
 // way. It returns if somebody wants to know more of it, and the caller's
-// execute does it all.
-//
-//go:yeswritebarrierrec
+// execute does it all. Neither pointer needs a write barrier: gp is in allgs, and
+// mp, which runs, in allm.
 func rtExecute(mp *m, gp *g) {
 	if goroutineProfile.active || gp.tracking || gp.bubble != nil || gp.ditWanted || mp.ditEnabled || mp.profilehz != sched.profilehz || traceEnabled() {
 		return
 	}
-	mp.curg = gp
-	gp.m = mp
+	setGNoWB(&mp.curg, gp)
+	setMNoWB(&gp.m, mp)
 	gp.syncSafePoint = false
 	if !gp.atomicstatus.CompareAndSwap(_Grunnable, _Grunning) {
 		return // being scanned

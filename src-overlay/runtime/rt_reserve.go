@@ -59,7 +59,7 @@ const (
 	rtReserveDepth  = 8   // spans of a class, at most
 	rtReserveSmall  = 128 // bytes; one span of the classes up to this is there from the start
 	rtReserveFull   = 16  // used-up spans
-	rtReservePrio   = 1   // of the rtrefill thread
+	rtReservePrio   = 1   // of the runtime's own threads (rtHelper)
 	rtReserveBudget = 4   // spans to sweep in search of a free object
 )
 
@@ -103,8 +103,8 @@ func rtRefillStart() {
 
 // rtReserveInit gives pp, which is to get a task, what it needs beside the P.
 func rtReserveInit(pp *rtP) {
+	rtWBInit(pp)
 	if pp.rt.reserve == nil {
-		pp.rt.wb = (*[rtWBBufs]rtWBBuf)(persistentalloc(unsafe.Sizeof([rtWBBufs]rtWBBuf{}), 0, &memstats.other_sys))
 		pp.rt.reserve = (*rtReserve)(persistentalloc(unsafe.Sizeof(rtReserve{}), 0, &memstats.other_sys))
 	}
 	for spc := range pp.rt.reserve.class {
@@ -123,7 +123,7 @@ func rtReserveInit(pp *rtP) {
 }
 
 func rtRefillLoop() {
-	rtHelper("rtrefill", rtReservePrio)
+	rtHelper("rtrefill")
 	rtRefill.gp.set(getg())
 	for {
 		rtRefill.state.Store(rtRefillRuns)

@@ -240,9 +240,9 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 
 // rtHelper gives the calling goroutine, which does not end, a thread of its own
 // and a reserved P that is no task: its p.rt.task is 0, so that stops do not
-// wait for its slack, the watchdog does not look at it and nothing counts it.
-// If it may not be SCHED_FIFO it stays ordinary.
-func rtHelper(name string, prio uint32) {
+// wait for its slack, the watchdog does not look at it and nothing counts it. It
+// is less urgent than every task, and ordinary if it may not be SCHED_FIFO.
+func rtHelper(name string) {
 	gp := getg()
 	for LockOSThread(); gp.m == &m0; LockOSThread() {
 		// It would name the process.
@@ -250,9 +250,11 @@ func rtHelper(name string, prio uint32) {
 		mcall(rtHelperMove)
 	}
 	rtOwnAttr(gp.m)
-	rtSetFIFO(0, max(prio, rtWatch.process))
+	rtSetFIFO(0, max(rtReservePrio, rtWatch.process))
 	rtSetName(name)
-	rtBind(rtGetP(false), gp)
+	pp := rtGetP(false)
+	rtWBInit(pp)
+	rtBind(pp, gp)
 	mcall(rtEnterM)
 }
 
@@ -321,6 +323,9 @@ func rtEnterM(gp *g) {
 	pp.rt.cause = rtCauseKernel
 	mp.rt.p.set(pp)
 	acquirep(&pp.p)
+	if pp.wbBuf.empty() {
+		rtWBNext(pp)
+	}
 	rtTouchStack()
 	if rtStopping() || pp.runSafePointFn != 0 {
 		// As at any safepoint.

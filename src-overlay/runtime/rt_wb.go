@@ -10,24 +10,28 @@
 // While the collector marks, each pointer write puts two words into the P's
 // write barrier buffer. When it is full, the thread that filled it marks the
 // 512 objects, about 100 µs of marking in one pointer write. A real-time
-// goroutine does not: it copies the buffer to one of a few that its reserved P
-// has for this, and the rtrefill thread (rt_reserve.go) marks from there once
-// the task sleeps. If all are full the task marks itself.
+// goroutine does not: its reserved P has a few buffers, of which wbBuf.next and
+// wbBuf.end point into one. When that is full the goroutine takes another, and
+// the rtrefill thread (rt_reserve.go) marks from it once the task sleeps. If all
+// are full the one in the P is used, as upstream's is, and when that is full the
+// task marks itself.
 //
-// The copies belong to the P's buffer: wbBufFlush1 of the P, by which mark
-// termination makes sure that nothing is left, empties them as well. What the
-// rtrefill thread has taken out it marks without a safepoint in between, into
-// the work buffer of its own P; if that P has already answered, the check with
-// the world stopped finds the work there. With the world stopped no copy is
-// in the thread's hands, and after that check none is filled until the next
-// cycle.
+// They belong to the P's buffer: wbBufFlush1 of the P, by which mark termination
+// makes sure that nothing is left, empties them as well. What the rtrefill
+// thread has taken out it marks without a safepoint in between, into the work
+// buffer of its own P; if that P has already answered, the check with the world
+// stopped finds the work there. With the world stopped no buffer is in the
+// thread's hands, and after that check none is filled until the next cycle.
+//
+// Rejected: copying the P's buffer to another when it is full: 512 words are 4 µs
+// in the lab, in one wake-up of 18 while the collector marks.
 //
 // An ordinary goroutine that is about to wake a task writes pointers as well,
 // into the queue of a channel for example, and would mark for these 100 µs
 // before it gets to the wake-up (seen in the lab: 113 µs instead of 15, once in
 // 830 channel operations beside four allocating goroutines). So while there
 // are tasks the buffers of ordinary Ps are taken for full after rtWBEntries.
-// Rejected: copies for ordinary Ps, which nobody of less urgency could mark
+// Rejected: more buffers for ordinary Ps, which nobody of less urgency could mark
 // from: the rtrefill thread preempts their threads.
 
 package runtime
@@ -45,73 +49,141 @@ const (
 	rtWBEntries = 16
 )
 
-// rtWBEnd is the part of wbBuf.reset for the capacity of an ordinary P's
-// buffer. A P takes it over when its buffer is next emptied.
+// rtWBEnd is the part of wbBuf.reset for the end of an ordinary P's buffer, which
+// the P takes over when its buffer is next emptied, and for that of a reserved P.
 //
 //go:nowritebarrierrec
 func rtWBEnd(b *wbBuf) {
 	if atomic.Load(&rtSched.active) == 0 {
 		return
 	}
-	if pp := (*p)(unsafe.Pointer(uintptr(unsafe.Pointer(b)) - unsafe.Offsetof(p{}.wbBuf))); !rtReserved(pp) {
+	pp := (*p)(unsafe.Pointer(uintptr(unsafe.Pointer(b)) - unsafe.Offsetof(p{}.wbBuf)))
+	if rtReserved(pp) {
+		rtWBNext((*rtP)(unsafe.Pointer(pp)))
+	} else {
 		b.end = uintptr(unsafe.Pointer(&b.buf[rtWBEntries]))
 	}
 }
 
-// rtWBBuf is a copy of a full write barrier buffer.
+// rtWBBuf is one more write barrier buffer of a reserved P.
 type rtWBBuf struct {
 	full atomic.Uint32 // 0, 1, or 2 while it is being emptied
 	n    uintptr
 	buf  [wbBufEntries]uintptr
 }
 
-// fill moves what is in b to d. It reports false if that is nothing.
+// rtWBInit gives pp, which is nobody's yet or the calling thread's, its buffers.
+func rtWBInit(pp *rtP) {
+	if pp.rt.wb == nil {
+		pp.rt.wb = (*[rtWBBufs]rtWBBuf)(persistentalloc(unsafe.Sizeof([rtWBBufs]rtWBBuf{}), 0, &memstats.other_sys))
+	}
+}
+
+// rtWBNext makes write barriers on pp go on in an empty buffer. They go on in the
+// one in the P if none is. The caller owns pp, and what was written is done with.
 //
 //go:nosplit
 //go:nowritebarrierrec
-func (d *rtWBBuf) fill(b *wbBuf) bool {
-	start := uintptr(unsafe.Pointer(&b.buf[0]))
-	d.n = (b.next - start) / unsafe.Sizeof(b.buf[0])
-	memmove(unsafe.Pointer(&d.buf), unsafe.Pointer(&b.buf), b.next-start)
-	b.next = start
-	return d.n != 0
+func rtWBNext(pp *rtP) {
+	b := &pp.wbBuf
+	b.next = uintptr(unsafe.Pointer(&b.buf[0]))
+	b.end = b.next + unsafe.Sizeof(b.buf)
+	if pp.rt.wb == nil {
+		return
+	}
+	for i := range pp.rt.wb {
+		if d := &pp.rt.wb[i]; d.full.Load() == 0 {
+			b.next = uintptr(unsafe.Pointer(&d.buf[0]))
+			b.end = b.next + unsafe.Sizeof(d.buf)
+			return
+		}
+	}
+}
+
+// rtWBCurrent returns the buffer that write barriers on pp write to, with n set,
+// nil if it is the one in the P. The caller owns pp.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func rtWBCurrent(pp *rtP) *rtWBBuf {
+	if pp.rt.wb != nil {
+		for i := range pp.rt.wb {
+			d := &pp.rt.wb[i]
+			start := uintptr(unsafe.Pointer(&d.buf[0]))
+			if next := pp.wbBuf.next; start <= next && next <= start+unsafe.Sizeof(d.buf) {
+				d.n = (next - start) / unsafe.Sizeof(d.buf[0])
+				return d
+			}
+		}
+	}
+	return nil
 }
 
 // rtWBDefer empties the write barrier buffer of a real-time goroutine without
-// marking. It reports false if wbBufFlush must mark.
+// marking. It reports false if wbBufFlush must mark. It comes before wbBufFlush
+// discards what a thread that is going down has, as that knows only the buffer in
+// the P.
 //
 //go:nosplit
 //go:nowritebarrierrec
 func rtWBDefer() bool {
 	pp := getg().m.rt.p.ptr()
-	if pp == nil || pp.rt.wb == nil {
+	if pp == nil {
+		return rtWBLater()
+	}
+	pp.rt.used = pp.rt.wb != nil
+	d := rtWBCurrent(pp)
+	if d == nil {
 		return false
 	}
-	for i := range pp.rt.wb {
-		d := &pp.rt.wb[i]
-		if d.full.Load() != 0 {
-			continue
-		}
-		d.fill(&pp.wbBuf)
-		d.full.Store(1)
-		pp.rt.used = true
-		return true
-	}
-	pp.rt.used = true // for what we put into the work queues
-	return false
+	d.full.Store(1)
+	rtWBNext(pp)
+	return true
 }
 
-// rtWBFlush is the part of wbBufFlush1 for the copies.
+// rtWBLater puts off the flush of an ordinary P's buffer if the calling thread
+// holds a lock.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func rtWBLater() bool {
+	mp := getg().m
+	b := &mp.p.ptr().wbBuf
+	end := b.end + rtWBEntries*unsafe.Sizeof(b.buf[0])
+	if mp.locks == 0 || atomic.Load(&rtSched.active) == 0 || end > uintptr(unsafe.Pointer(&b.buf))+unsafe.Sizeof(b.buf) {
+		return false
+	}
+	b.end = end
+	return true
+}
+
+// rtWBTidy empties an ordinary P's buffer before the next goroutine runs, so that
+// one that was woken to wake a task finds room in it.
+func rtWBTidy(pp *p) {
+	if b := &pp.wbBuf; writeBarrier.enabled && !b.empty() && atomic.Load(&rtSched.active) != 0 {
+		wbBufFlush1(pp)
+	}
+}
+
+// rtWBFlush is the part of wbBufFlush1 for the buffers of a reserved P but the one
+// in the P, which write barriers write to afterwards.
 //
 //go:nowritebarrierrec
 //go:systemstack
 func rtWBFlush(pp *p) {
-	if rtReserved(pp) {
-		rtWBMark((*rtP)(unsafe.Pointer(pp)), &pp.gcw)
+	if !rtReserved(pp) {
+		return
 	}
+	rp := (*rtP)(unsafe.Pointer(pp))
+	if d := rtWBCurrent(rp); d != nil {
+		pp.wbBuf.next = uintptr(unsafe.Pointer(&pp.wbBuf.buf[0]))
+		pp.wbBuf.end = pp.wbBuf.next + unsafe.Sizeof(pp.wbBuf.buf)
+		d.mark(&pp.gcw)
+	}
+	rtWBMark(rp, &pp.gcw)
 }
 
-// rtWBMark marks the objects in the copies of pp. The caller owns gcw and is
+// rtWBMark marks the objects in the full buffers of pp. The caller owns gcw and is
 // not preempted.
 //
 //go:nowritebarrierrec
@@ -152,7 +224,15 @@ var rtWBTaken rtWBBuf
 // rtWBTake empties the write barrier buffer of pp, which the calling thread has
 // seized, for rtWBMarkTaken. It reports false if there is nothing in it.
 func rtWBTake(pp *rtP) bool {
-	return rtWBTaken.fill(&pp.wbBuf)
+	buf := &pp.wbBuf.buf
+	if d := rtWBCurrent(pp); d != nil {
+		buf = &d.buf
+	}
+	size := pp.wbBuf.next - uintptr(unsafe.Pointer(buf))
+	memmove(unsafe.Pointer(&rtWBTaken.buf), unsafe.Pointer(buf), size)
+	pp.wbBuf.next -= size
+	rtWBTaken.n = size / unsafe.Sizeof(buf[0])
+	return size != 0
 }
 
 // rtWBMarkTaken marks what rtWBTake took.
