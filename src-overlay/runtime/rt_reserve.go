@@ -77,6 +77,7 @@ type rtReserve struct {
 // rtRefill is the state of the rtrefill thread.
 var rtRefill struct {
 	started      atomic.Uint32
+	up           uint32        // semaphore, not 0 from when it runs
 	state        atomic.Uint32 // one of the constants below
 	gp           guintptr
 	hits, misses atomic.Uint64
@@ -84,21 +85,27 @@ var rtRefill struct {
 }
 
 const (
-	rtRefillRuns   = iota // and will see what has been taken until now
+	rtRefillNone   = iota // does not run yet
+	rtRefillRuns          // and will see what has been taken until now
 	rtRefillWanted        // must look once more
 	rtRefillParked
 )
 
-// rtRefillStart starts the rtrefill thread, unless it runs.
+// rtRefillStart makes sure that the rtrefill thread runs, for the calling goroutine,
+// which is still ordinary. (When it did not wait, a task had no reserve for half a
+// second of a storm of stops, in the lab, until the thread's goroutine got a P.)
 func rtRefillStart() {
-	if !rtRefill.started.CompareAndSwap(0, 1) {
-		return
+	if rtRefill.started.CompareAndSwap(0, 1) {
+		gp := getg()
+		bubble := gp.bubble
+		gp.bubble = nil // as gcStart does: it is not the bubble's goroutine
+		go rtRefillLoop()
+		gp.bubble = bubble
 	}
-	gp := getg()
-	bubble := gp.bubble
-	gp.bubble = nil // as gcStart does: it is not the bubble's goroutine
-	go rtRefillLoop()
-	gp.bubble = bubble
+	if rtRefill.state.Load() == rtRefillNone {
+		semacquire(&rtRefill.up)
+		semrelease(&rtRefill.up) // for the next who waits
+	}
 }
 
 // rtReserveInit gives pp, which is to get a task, what it needs beside the P.
@@ -125,6 +132,8 @@ func rtReserveInit(pp *rtP) {
 func rtRefillLoop() {
 	rtHelper("rtrefill")
 	rtRefill.gp.set(getg())
+	rtRefill.state.Store(rtRefillWanted)
+	semrelease(&rtRefill.up)
 	for {
 		rtRefill.state.Store(rtRefillRuns)
 		rtFreshTouch()
