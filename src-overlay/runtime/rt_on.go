@@ -20,7 +20,8 @@
 //   - Blocking parks the thread in place, with the P still wired, on a futex
 //     of its own; ready wakes exactly that futex (rt_park.go).
 //   - Sleeping is clock_nanosleep(TIMER_ABSTIME) in the thread (rt_sleep.go);
-//     waiting for a descriptor is ppoll in the thread (rt_net.go).
+//     waiting for a descriptor is ppoll in the thread (rt_net.go). A signal for
+//     package os/signal comes through a thread of the runtime (rt_signal.go).
 //   - Where the runtime must keep the goroutine from running (stop-the-world,
 //     forEachP, a scan of its stack), the goroutine waits on a futex with
 //     priority inheritance, so the kernel boosts whoever holds it up for
