@@ -323,8 +323,10 @@ func rtEnterM(gp *g) {
 	pp.rt.cause = rtCauseKernel
 	mp.rt.p.set(pp)
 	acquirep(&pp.p)
-	if pp.wbBuf.empty() {
-		rtWBNext(pp)
+	if writeBarrier.enabled {
+		wbBufFlush1(&pp.p) // not later, in the task
+	} else {
+		pp.wbBuf.reset()
 	}
 	rtTouchStack()
 	if rtStopping() || pp.runSafePointFn != 0 {

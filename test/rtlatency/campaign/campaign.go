@@ -75,7 +75,7 @@ type Item struct {
 var Sets = map[string][]Item{
 	"smoke": {{"periodic/abs", nil}, {"handover/chan", nil}},
 	"figures": {{"periodic/abs", nil}, {"periodic/sleep", nil}, {"periodic/nanosleep", nil}, {"handover/chan", nil},
-		{"handover/chan-busy", nil}, {"locks/rtmutex", nil}, {"network/udp", nil}, {"memory/alloc-cycle", nil}, {"timers/sleep", nil}},
+		{"handover/chan-busy", nil}, {"handover/signal", nil}, {"locks/rtmutex", nil}, {"network/udp", nil}, {"memory/alloc-cycle", nil}, {"timers/sleep", nil}},
 	"periodic": {
 		{"periodic/nanosleep", nil}, {"periodic/rawnanosleep", nil}, {"periodic/abs", nil}, {"periodic/sleep", nil}, {"periodic/timer", nil}, {"periodic/ticker", nil},
 		{"periodic/abs", []string{"-i100"}}, {"periodic/abs", []string{"-i10000"}},
