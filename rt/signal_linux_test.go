@@ -69,9 +69,16 @@ func init() {
 			receive(after, unix.SIGUSR2)
 			return nil
 		}))
-		// Without a task again.
-		send(unix.SIGUSR1)
-		receive(before, unix.SIGUSR1)
+		// Without a task again, and if the program closes what it does not know.
+		for fd := range 100 {
+			if file, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); file == "anon_inode:[signalfd]" {
+				must(unix.Close(fd))
+			}
+		}
+		for range 10 {
+			send(unix.SIGUSR1)
+			receive(before, unix.SIGUSR1)
+		}
 		fmt.Println("ok")
 	}
 	children["signalend"] = func() {

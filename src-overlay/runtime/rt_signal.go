@@ -55,7 +55,7 @@ var rtSignal struct {
 const (
 	rtSignalNone   = iota
 	rtSignalRuns   // sigsend wakes the thread by the eventfd
-	rtSignalFailed // no descriptor: as upstream
+	rtSignalFailed // no descriptors: as upstream
 )
 
 // rtSignalStart wakes the goroutine of os/signal, if there is one and it has no
@@ -139,6 +139,11 @@ func rtSignalWait() bool {
 		entersyscallblock()
 		linux.Syscall6(rtSYS_ppoll, uintptr(noescape(unsafe.Pointer(&fds))), 2, 0, 0, 0, 0)
 		exitsyscall()
+		if (fds[0].revents|fds[1].revents)&^_POLLIN != 0 {
+			// The program has closed them, as some do with all they do not know.
+			rtSignal.state.Store(rtSignalFailed)
+			return sig.state.Load() != sigReceiving
+		}
 		if fds[1].revents != 0 {
 			var v uint64
 			read(rtSignal.evfd, noescape(unsafe.Pointer(&v)), 8)
