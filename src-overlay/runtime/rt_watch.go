@@ -17,7 +17,7 @@
 // rtWatchPeriod, and less and less often, at last every rtWatchCalm, as long as it
 // finds sysmon alive. A look takes 33 µs (in the lab), which are a task's lateness
 // if the two coincide. So it keeps clear of known releases; and as a task that
-// others wake has none, the first task that goes to sleep in the last eighth of the
+// others wake has none, the first task that goes to sleep in the second half of the
 // period makes it look then: who has just been woken, and has done its work, is
 // least likely to be woken in the next moment. It does little:
 //
@@ -280,7 +280,7 @@ func rtWatchTurns() {
 func rtWatchSleep(period int64) {
 	when := nanotime() + period
 	if ns := rtTick.ns.Load(); ns != 0 {
-		rtWatch.due.Store(cputicks() + int64(float64(period-period/8)/ns))
+		rtWatch.due.Store(cputicks() + int64(float64(period/2)/ns))
 	}
 	rtFutexWait(&rtWatch.look, 0, when)
 	rtWatch.due.Store(0)
@@ -304,8 +304,8 @@ func rtWatchSleep(period int64) {
 	}
 }
 
-// rtWatchLook makes the watchdog look now, instead of in the last eighth of its
-// period, which began at due. A task calls it that goes to sleep.
+// rtWatchLook makes the watchdog look now, instead of at the end of its period, the
+// second half of which began at due. A task calls it that goes to sleep.
 func rtWatchLook(due int64) {
 	if rtWatch.due.CompareAndSwap(due, 0) {
 		atomic.Store(&rtWatch.look, 1)
