@@ -221,8 +221,13 @@ func rtPark() bool {
 	mp.lockedg.ptr().tracking = false
 	rtRecord(pp)
 	rtReserveRefill(pp)
-	if (traceEnabled() || traceShuttingDown()) && traceReaderAvailable() != nil {
-		wakep() // as handoffp: the goroutine may wait for the reader
+	if traceEnabled() || traceShuttingDown() {
+		// As handoffp: the goroutine may wait for the reader. A wakep alone is
+		// lost on a thread that is about to stop spinning: that looks at run
+		// queues once more, not for the reader.
+		if gp := traceReader(); gp != nil {
+			ready(gp, 0, true)
+		}
 	}
 	scan := int64(0)
 	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
