@@ -211,7 +211,8 @@ func rtWatchLoop() {
 		} else if sched.sysmonwait.Load() {
 			tickAt = now // in its deep sleep
 		}
-		if tickAt == now && boostedAt == 0 {
+		calm := tickAt == now && boostedAt == 0
+		if calm {
 			period = min(2*period, rtWatchCalm)
 		} else {
 			period = rtWatchPeriod
@@ -224,7 +225,7 @@ func rtWatchLoop() {
 		sigprocmask(_SIG_SETMASK, &all, &old)
 		sigprocmask(_SIG_SETMASK, &old, nil)
 
-		if tickAt == now && boostedAt == 0 && !sched.sysmonwait.Load() {
+		if calm && !sched.sysmonwait.Load() {
 			continue // ordinary threads run
 		}
 		starved := now-tickAt >= rtWatchStarved
@@ -275,8 +276,8 @@ func rtWatchTurns() {
 	}
 }
 
-// rtWatchSleep sleeps for about period, ns, and ends away from the next known
-// release of any real-time goroutine.
+// rtWatchSleep sleeps for period, ns, or less if rtWatchLook ends it, and ends away
+// from the next known release of any real-time goroutine.
 func rtWatchSleep(period int64) {
 	when := nanotime() + period
 	if ns := rtTick.ns.Load(); ns != 0 {
@@ -288,14 +289,13 @@ func rtWatchSleep(period int64) {
 	for range 3 {
 		// Another release is near: let it pass.
 		now := nanotime()
-		again := false
+		when = 0
 		for _, pp := range rtAllPs() {
 			if r := pp.rt.release; r > now-rtWatchMargin/2 && r < now+rtWatchMargin/2 {
 				when = max(when, r+rtWatchMargin)
-				again = true
 			}
 		}
-		if !again {
+		if when == 0 {
 			return
 		}
 		var ts timespec

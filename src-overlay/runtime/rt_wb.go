@@ -89,19 +89,24 @@ func rtWBInit(pp *rtP) {
 //go:nosplit
 //go:nowritebarrierrec
 func rtWBNext(pp *rtP) {
-	b := &pp.wbBuf
-	b.next = uintptr(unsafe.Pointer(&b.buf[0]))
-	b.end = b.next + unsafe.Sizeof(b.buf)
-	if pp.rt.wb == nil {
-		return
-	}
-	for i := range pp.rt.wb {
-		if d := &pp.rt.wb[i]; d.full.Load() == 0 {
-			b.next = uintptr(unsafe.Pointer(&d.buf[0]))
-			b.end = b.next + unsafe.Sizeof(d.buf)
-			return
+	if pp.rt.wb != nil {
+		for i := range pp.rt.wb {
+			if d := &pp.rt.wb[i]; d.full.Load() == 0 {
+				rtWBSet(&pp.wbBuf, &d.buf)
+				return
+			}
 		}
 	}
+	rtWBSet(&pp.wbBuf, &pp.wbBuf.buf)
+}
+
+// rtWBSet makes write barriers that use b go on at the start of buf.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func rtWBSet(b *wbBuf, buf *[wbBufEntries]uintptr) {
+	b.next = uintptr(unsafe.Pointer(buf))
+	b.end = b.next + unsafe.Sizeof(*buf)
 }
 
 // rtWBCurrent returns the buffer that write barriers on pp write to, with n set,
@@ -135,7 +140,7 @@ func rtWBDefer() bool {
 	if pp == nil {
 		return rtWBLater()
 	}
-	pp.rt.used = pp.rt.wb != nil
+	pp.rt.used = true
 	d := rtWBCurrent(pp)
 	if d == nil {
 		return false
@@ -180,8 +185,7 @@ func rtWBFlush(pp *p) {
 	}
 	rp := (*rtP)(unsafe.Pointer(pp))
 	if d := rtWBCurrent(rp); d != nil {
-		pp.wbBuf.next = uintptr(unsafe.Pointer(&pp.wbBuf.buf[0]))
-		pp.wbBuf.end = pp.wbBuf.next + unsafe.Sizeof(pp.wbBuf.buf)
+		rtWBSet(&pp.wbBuf, &pp.wbBuf.buf)
 		d.mark(&pp.gcw)
 	}
 	rtWBMark(rp, &pp.gcw)
