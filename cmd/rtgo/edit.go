@@ -67,6 +67,7 @@ Examples:
 	rtgo dev run ./test/demo
 	rtgo dev test runtime -run TestChan
 	rtgo dev build -o /tmp/prog ./prog
+	GOEXPERIMENT=nort rtgo dev test runtime      as upstream compiles it
 `, runDev)
 }
 
@@ -216,7 +217,7 @@ func runDev(args []string) int {
 		return fail("dev", err)
 	}
 	cmd := exec.Command(filepath.Join(c.WorkTree, "bin", "go"), rest...)
-	cmd.Env = toolchain.GoEnv(os.Environ(), c.WorkTree)
+	cmd.Env = append(toolchain.GoEnv(os.Environ(), c.WorkTree), "GOEXPERIMENT="+os.Getenv("GOEXPERIMENT"))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		if ee := (*exec.ExitError)(nil); errors.As(err, &ee) {
