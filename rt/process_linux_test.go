@@ -80,3 +80,70 @@ func init() {
 		fmt.Println("ok")
 	}
 }
+
+// The runtime's locks change how they are taken when the first goroutine of a
+// process becomes real-time, whatever holds or wants one just then. What gets
+// lost there would leave a lock taken for ever.
+func TestFirstTask(t *testing.T) {
+	needRT(t)
+	for range 15 {
+		mustChild(t, "firsttask", func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "GOMAXPROCS=16") })
+	}
+}
+
+func init() {
+	children["firsttask"] = func() {
+		// More threads than CPUs, so that most are off the CPU at any time, and
+		// all of them most of the time in or near a lock.
+		c := make(chan int, 1000)
+		send := func() {
+			select {
+			case c <- 1:
+			default:
+			}
+		}
+		receive := func() {
+			select {
+			case <-c:
+			default:
+			}
+		}
+		var ops [16]atomic.Int64
+		for i := range ops {
+			go func() {
+				for {
+					send()
+					ops[i].Add(1)
+					receive()
+				}
+			}()
+		}
+		time.Sleep(5 * time.Millisecond)
+		done := make(chan error)
+		for range 4 {
+			go func() {
+				done <- Do(Attr{Policy: FIFO, Priority: 10}, func() error {
+					for range 200 {
+						send()
+						receive()
+						time.Sleep(20 * time.Microsecond)
+					}
+					return nil
+				})
+			}()
+		}
+		for range 4 {
+			must(<-done)
+		}
+		var before [len(ops)]int64
+		for i := range ops {
+			before[i] = ops[i].Load()
+		}
+		for i := range ops {
+			for ops[i].Load() == before[i] {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		fmt.Println("ok")
+	}
+}

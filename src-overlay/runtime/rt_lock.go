@@ -6,69 +6,168 @@
 
 // Runtime locks with priority inheritance.
 //
-// Once there has been a real-time goroutine every runtime lock (sched.lock,
+// From the first real-time goroutine on every runtime lock (sched.lock,
 // mheap.lock, channels, timers, semaphore roots, ...) is taken in two steps:
 // first a priority-inheritance futex in the mutex, then the byte that is
 // upstream's lock. A thread that waits for the first lends the holder its
 // priority, by the kernel, transitively, until the holder unlocks. The second
-// is uncontended then, but for threads that had it, or were on the way to it,
-// when the first real-time goroutine entered.
+// is uncontended then.
 //
-// In a process that never had one, lock2 and unlock2 cost a comparison with
-// memory and a branch each. To keep it so low the hooks return instead of
-// going on in upstream's code: a variable that lives across a call is written
-// to the stack on the path without the call as well. The flag is never
-// cleared, so that a lock taken in two steps is also released in two, whatever
-// becomes of the tasks meanwhile. That a lock always has a step of upstream's
-// keeps those two kinds of threads apart, and keeps upstream's throughput under
-// contention for everybody else: a PI futex hands the lock over at each
-// contended unlock.
+// In a process that never had one, lock2 and unlock2 are upstream's to the
+// instruction (amd64). lock2 compares the M's lock count with rtLocksMin instead
+// of with 0, which is larger than every count once locks have two steps. unlock2
+// asks nothing: who took the lock in two steps has left mutexSleeping in the
+// byte, so that unlock2 believes in a sleeper and calls rtUnlockWake.
+//
+// That bit must not get lost, but an exchange of the fast path of lock2 may
+// clear it. So rtLocksStart lets nobody mark a lock before no thread is left that
+// has read the old rtLocksMin and may be on its way to that exchange: it waits
+// until it has seen each M without a lock (lock2 counts first and compares then).
+// Until then locks are upstream's byte alone. It does so a second time, so that
+// the first task begins when no lock is held that has no owner in its futex.
+// There is no way back, whatever becomes of the tasks.
+//
+// To keep lock2 as cheap as it was the hook returns instead of going on in
+// upstream's code: a variable that lives across a call is written to the stack
+// on the path without the call as well. That a lock still has upstream's byte
+// is for unlock2, which has nothing else to tell the two kinds of locks apart.
 //
 // Rejected: recording the owner in upstream's lock and boosting it by
 // sched_setattr. The boost may arrive when the owner has unlocked already, and
-// nobody is left to drop it. Also rejected: asking for the number of tasks and
-// the lock's own word and joining upstream's code again, 17 instructions for
-// lock and unlock together.
+// nobody is left to drop it. Also rejected: asking one word in lock2 and in
+// unlock2 whether there ever was a task, 4 instructions for both and 2 % of a
+// channel operation.
 //
 // The contention profile of runtime locks does not see these waits.
 
 package runtime
 
-import "internal/runtime/atomic"
+import (
+	"internal/runtime/atomic"
+	"internal/runtime/syscall/linux"
+)
 
-// rtLocksPI is 1 since there was the first task.
+// rtLocksMin is what the lock count of an M in lock2 is at least, 0, for that to
+// be upstream's lock2. Since there was the first task it is more than any.
+var rtLocksMin int32
+
+// rtLocksPI says how far rtLocksStart is.
 var rtLocksPI uint32
+
+const (
+	rtLocksByte = 1 + iota // locks are upstream's byte, taken by rtLock2
+	rtLocksWord            // locks have two steps
+	rtLocksDone            // and none is held that has not
+)
 
 // rtMutexPI is the part of a mutex that real-time goroutines need.
 type rtMutexPI struct {
 	word uint32 // PI futex
 }
 
-// rtLock2 is lock2 from where the M's lock count has grown. Like rtUnlock2 it
-// calls something only at its end or in one place, for the reason above.
-//
-//go:nosplit
-func rtLock2(l *mutex) {
-	if !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
-		rtLockSlow(l)
+// rtLocksStart gives runtime locks priority inheritance, and returns when all
+// have it. It is called without locks, by goroutines that become real-time.
+func rtLocksStart() {
+	if !atomic.Cas(&rtLocksPI, 0, rtLocksByte) {
+		for atomic.Load(&rtLocksPI) != rtLocksDone {
+			usleep(20)
+			Gosched()
+		}
 		return
 	}
-	if v8 := atomic.Xchg8(key8(&l.key), mutexLocked); v8 != 0 {
-		rtLockByte(l, v8)
+	atomic.Storeint32(&rtLocksMin, 1<<31-1)
+	rtLocksQuiesce(rtLocksByte)
+	atomic.Store(&rtLocksPI, rtLocksWord)
+	rtLocksQuiesce(rtLocksWord)
+	atomic.Store(&rtLocksPI, rtLocksDone)
+}
+
+// rtLocksQuiesce waits until each other M has done with locks that it took, or
+// was about to take, in the way of the step before: it is seen without any, or
+// says so itself in rtLockSlow. It lets stops and forEachP have the P meanwhile,
+// for which one of them may wait with its count raised (acquirem).
+func rtLocksQuiesce(step uint32) {
+	rtMembarrier()
+	for {
+		quiet := true
+		lock(&sched.lock)
+		for mp := allm; mp != nil; mp = mp.alllink {
+			quiet = rtLocksQuiet(mp, step) && quiet
+		}
+		for mp := sched.freem; mp != nil; mp = mp.freelink {
+			quiet = rtLocksQuiet(mp, step) && quiet // may be on its way through mexit
+		}
+		unlock(&sched.lock)
+		if quiet {
+			return
+		}
+		usleep(20)
+		Gosched()
 	}
 }
 
-// rtLockSlow is rtLock2 where the word is not free.
+func rtLocksQuiet(mp *m, step uint32) bool {
+	if mp != getg().m && mp.rt.quiet < step {
+		if atomic.Loadint32(&mp.locks) != 0 {
+			return false
+		}
+		mp.rt.quiet = step
+	}
+	return true
+}
+
+// rtMembarrier has each thread pass a memory barrier between two of its
+// instructions, so that one that has counted a lock and read rtLocksMin or
+// rtLocksPI before the caller changed it also shows its count.
+func rtMembarrier() {
+	const (
+		cmdPrivateExpedited         = 1 << 3
+		cmdRegisterPrivateExpedited = 1 << 4
+	)
+	_, _, e := linux.Syscall6(rtSYS_membarrier, cmdRegisterPrivateExpedited, 0, 0, 0, 0, 0)
+	if e == 0 {
+		_, _, e = linux.Syscall6(rtSYS_membarrier, cmdPrivateExpedited, 0, 0, 0, 0, 0)
+	}
+	if e != 0 {
+		usleep(1000) // no such call, or a filter: no store is in flight for so long
+	}
+}
+
+// rtLock2 is lock2 from where the M's lock count has grown; before, it was
+// locks. It calls something only at its end or in one place, for the reason
+// above.
+//
+//go:nosplit
+func rtLock2(l *mutex, locks int32) {
+	if locks < 0 {
+		throw("runtime·lock: lock count")
+	}
+	if rtLocksPI < rtLocksWord || !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
+		rtLockSlow(l, locks)
+		return
+	}
+	if atomic.Xchg8(key8(&l.key), mutexLocked|mutexSleeping)&mutexLocked != 0 {
+		rtLockByte(l)
+	}
+}
+
+// rtLockSlow is rtLock2 where the word is not free, or not yet in use.
 //
 //go:noinline
-func rtLockSlow(l *mutex) {
+func rtLockSlow(l *mutex, locks int32) {
+	mp := getg().m
+	step := atomic.Load(&rtLocksPI)
+	if step < rtLocksDone && (step == rtLocksByte || locks == 0) {
+		// Threads that crowd about one lock would rarely be seen without.
+		mp.rt.quiet = step
+	}
 	// deadlock is locked twice, on purpose. An M without a thread does not
 	// unlock the word either.
-	if tid := uint32(getg().m.procid); tid != 0 && l != &deadlock {
+	if tid := uint32(mp.procid); step >= rtLocksWord && tid != 0 && l != &deadlock {
 		rtLockPI(l, tid)
 	}
-	if v8 := atomic.Xchg8(key8(&l.key), mutexLocked); v8 != 0 {
-		rtLockByte(l, v8)
+	if atomic.Xchg8(key8(&l.key), mutexLocked|mutexSleeping)&mutexLocked != 0 {
+		rtLockByte(l)
 	}
 }
 
@@ -84,70 +183,38 @@ func rtLockPI(l *mutex, tid uint32) {
 	rtPILock(&l.rt.word, tid)
 }
 
-// rtLockByte takes upstream's lock after an exchange for mutexLocked has
-// returned v8, which is not 0.
+// rtLockByte takes upstream's lock of somebody who took it before locks had two
+// steps.
 //
 //go:noinline
-func rtLockByte(l *mutex, v8 uint8) {
-	k8 := key8(&l.key)
-	if v8&mutexLocked == 0 {
-		atomic.Or8(k8, mutexSleeping)
-		return
-	}
-	// Somebody has it who took it the ordinary way. There may be sleepers, whom
-	// the exchange has hidden, as that of lock2 may.
-	for atomic.Xchg8(k8, mutexLocked|mutexSleeping)&mutexLocked != 0 {
+func rtLockByte(l *mutex) {
+	for atomic.Xchg8(key8(&l.key), mutexLocked|mutexSleeping)&mutexLocked != 0 {
 		usleep_no_g(20)
 	}
 }
 
-// rtUnlock2 is unlock2. The M's lock count falls by delta.
+// rtUnlockWake is unlock2Wake, which unlock2 calls when it has released
+// upstream's lock and found mutexSleeping in it. It releases the word first, if
+// that is the calling thread's.
 //
 //go:nosplit
 //go:nowritebarrier
-func rtUnlock2(l *mutex, delta int32) {
-	gp := getg()
-	mp := gp.m
-	v8 := atomic.Xchg8(key8(&l.key), 0)
-	if !atomic.Cas(&l.rt.word, uint32(mp.procid), 0) || mp.mLockProfile.haveStack {
-		rtUnlockSlow(l, delta)
+func rtUnlockWake(l *mutex, haveStackLock bool, endTicks int64) {
+	if tid := uint32(getg().m.procid); !atomic.Cas(&l.rt.word, tid, 0) {
+		rtUnlockSlow(l, tid)
 	}
-	mp.locks -= delta
-	if mp.locks < 0 {
-		throw("runtime·unlock: lock count")
-	}
-	if mp.locks == 0 && gp.preempt {
-		gp.stackguard0 = stackPreempt
-	}
-	if v8 != mutexLocked {
-		rtUnlockWake(l, v8)
+	if haveStackLock || mutexContended(l) {
+		unlock2Wake(l, haveStackLock, endTicks)
 	}
 }
 
-// rtUnlockSlow releases the word if it is the calling thread's and has waiters.
-// It is not its own if the lock was taken the ordinary way.
+// rtUnlockSlow releases the word if it has waiters and is the calling thread's,
+// whose id is tid. It is not if the lock was taken as its byte alone.
 //
 //go:noinline
 //go:nowritebarrier
-func rtUnlockSlow(l *mutex, delta int32) {
-	mp := getg().m
-	if tid := uint32(mp.procid); tid != 0 && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
+func rtUnlockSlow(l *mutex, tid uint32) {
+	if tid != 0 && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
 		rtPIUnlock(&l.rt.word, tid)
 	}
-	if mp.locks == delta && mp.mLockProfile.haveStack {
-		mp.mLockProfile.storeSlow()
-	}
-}
-
-// rtUnlockWake wakes one of those who sleep in lock2.
-//
-//go:noinline
-//go:nowritebarrier
-func rtUnlockWake(l *mutex, v8 uint8) {
-	if v8&mutexLocked == 0 {
-		throw("unlock of unlocked lock")
-	}
-	mp := acquirem()
-	unlock2Wake(l, false, 0)
-	releasem(mp)
 }

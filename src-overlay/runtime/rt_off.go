@@ -88,15 +88,15 @@ func rtSweepBudget(n int) int                           { return n }
 
 const (
 	rtSlackForEachP  = stwUnknown
-	rtLocksPI        = 0
+	rtLocksMin       = 0
 	rtRootBlockBytes = 256 << 10
 	rtObletBytes     = 128 << 10
 )
 
 func rtSlackLock(reason stwReason) bool { return false }
 
-func rtLock2(l *mutex)                {}
-func rtUnlock2(l *mutex, delta int32) {}
+func rtLock2(l *mutex, locks int32)                             {}
+func rtUnlockWake(l *mutex, haveStackLock bool, endTicks int64) {}
 
 func rtNetpollWait(delay int64, waitms *int32) bool { return false }
 

@@ -82,8 +82,8 @@
 //	                                 a real-time thread (it does no GC work)
 //	runqgrab (usleep, osyield)       unreachable: it does not steal
 //	forEachP, stopTheWorld           block on a note, do not spin
-//	lock2 (osyield)                  spins a bounded number of times, then
-//	                                 sleeps: no livelock, no inheritance yet
+//	lock2 (osyield)                  unreachable: the lock is a futex with
+//	                                 priority inheritance (rt_lock.go)
 //	Gosched in a loop (runtime.GC)   rtYield
 //	tryRecordGoroutineProfile, ensureSwept, the GC mask of a new type, the
 //	profilers' and the trace's signal locks, suspendG, spanSet.pop (a pusher
@@ -128,6 +128,7 @@ type mRT struct {
 	scanAt int64      // since when
 	attr   uint32     // 1: entering real time; 2: boosted (rtBoost, rtScanBoost)
 	pi     int32      // rt.Mutexes held by the goroutine locked to this M
+	quiet  uint32     // the last step of rtLocksQuiesce that has passed this M
 
 	scanSince int64       // when it began to wait for slack to scan (rtSlackScan)
 	scanPrio  uint32      // what rtScanBoost has given it, or 0

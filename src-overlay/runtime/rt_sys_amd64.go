@@ -15,4 +15,5 @@ const (
 	rtSYS_sched_setattr     = 314
 	rtSYS_sched_getattr     = 315
 	rtSYS_signalfd4         = 289
+	rtSYS_membarrier        = 324
 )

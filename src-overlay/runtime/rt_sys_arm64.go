@@ -15,4 +15,5 @@ const (
 	rtSYS_sched_setattr     = 274
 	rtSYS_sched_getattr     = 275
 	rtSYS_signalfd4         = 74
+	rtSYS_membarrier        = 283
 )

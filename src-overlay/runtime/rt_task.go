@@ -173,7 +173,6 @@ func rtGetP(task bool) *rtP {
 			if task {
 				rtSched.taskgen++
 				rtSched.ntask++
-				atomic.Store(&rtLocksPI, 1)
 				atomic.Store(&rtSched.active, uint32(rtSched.ntask))
 				pp.rt.task = rtSched.taskgen
 			}
@@ -208,6 +207,7 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	if gp.m.rt.p != 0 || gp.m.rt.pi != 0 {
 		return 0, rtStepState, _EBUSY
 	}
+	rtLocksStart()
 	LockOSThread()
 	rtRefillStart()
 	rtTickInit()
