@@ -172,10 +172,9 @@ type pRT struct {
 	release  int64                           // the next release, if it sleeps until a known time; else 0
 	readyAt  int64                           // when it was made ready, for its lateness; cputicks
 	woke     struct{ at, from, minus int64 } // see rtWoke
-	running  uint32                          // 0 while released
-	acquired uint32                          // counts rtAcquire
+	turn     uint32                          // odd while owned; changes when released or given to a stop
 	watch    struct {                        // the watchdog's own
-		acquired uint32
+		turn     uint32
 		reported bool
 		since    int64
 		cpu      int64 // CPU time of the thread then, ns

@@ -333,7 +333,7 @@ func rtForEachP(fn func(*p)) {
 //
 //go:nosplit
 func rtRelease(pp *rtP) (slow bool) {
-	pp.rt.running = 0
+	pp.rt.turn++
 	rtPIUnlock(&pp.rt.word, pp.rt.tid)
 	return rtStopping() || atomic.Load(&pp.runSafePointFn) != 0
 }
@@ -369,6 +369,7 @@ func rtGiveStop(pp *rtP) bool {
 // rtGiveStopLocked hands pp to the stop that is in progress and has begun with
 // the reserved Ps. sched.lock is held.
 func rtGiveStopLocked(pp *rtP) {
+	pp.rt.turn += 2
 	pp.status = _Pgcstop
 	pp.gcStopTime = nanotime()
 	// Pass the word on. A kernel hand-over leaves FUTEX_WAITERS set though
@@ -389,15 +390,19 @@ func rtGiveStopLocked(pp *rtP) {
 //go:nosplit
 func rtAcquire(pp *rtP) {
 	if !atomic.Cas(&pp.rt.word, 0, pp.rt.tid) {
-		if pp.status == _Pgcstop {
-			pp.rt.cause = rtCauseSTW
-		} else {
-			pp.rt.cause = rtCauseForEachP
-		}
-		start := nanotime()
-		rtPILock(&pp.rt.word, pp.rt.tid)
-		rtPaused(pp, start)
+		rtAcquireSlow(pp)
 	}
-	pp.rt.running = 1
-	pp.rt.acquired++
+	pp.rt.turn |= 1
+}
+
+//go:nosplit
+func rtAcquireSlow(pp *rtP) {
+	if pp.status == _Pgcstop {
+		pp.rt.cause = rtCauseSTW
+	} else {
+		pp.rt.cause = rtCauseForEachP
+	}
+	start := nanotime()
+	rtPILock(&pp.rt.word, pp.rt.tid)
+	rtPaused(pp, start)
 }

@@ -217,20 +217,21 @@ func rtPark() bool {
 		return false
 	}
 	pp.preempt = false
-	// Sampled for /sched/latencies, it would not go the short ways.
-	mp.lockedg.ptr().tracking = false
+	gp := mp.lockedg.ptr()
+	gp.tracking = false // sampled for /sched/latencies, it would not go the short ways
+	short := gp.bubble == nil && !gp.ditWanted && !mp.ditEnabled
 	rtRecord(pp)
 	rtReserveRefill(pp)
 	if traceEnabled() || traceShuttingDown() {
 		// As handoffp: the goroutine may wait for the reader. A wakep alone is
 		// lost on a thread that is about to stop spinning: that looks at run
 		// queues once more, not for the reader.
-		if gp := traceReader(); gp != nil {
-			ready(gp, 0, true)
+		if reader := traceReader(); reader != nil {
+			ready(reader, 0, true)
 		}
 	}
 	scan := int64(0)
-	if gp := mp.lockedg.ptr(); readgstatus(gp)&^_Gscan == _Gpreempted {
+	if readgstatus(gp)&^_Gscan == _Gpreempted {
 		scan = nanotime() // the scanner makes gp ready
 	}
 	woken := false
@@ -274,7 +275,7 @@ func rtPark() bool {
 		} else {
 			pp.rt.until.Store(maxWhen)
 		}
-		if gp := mp.lockedg.ptr(); gp.waitreason == waitReasonIOWait && pp.rt.pollpd != nil && readgstatus(gp)&^_Gscan == _Gwaiting {
+		if gp.waitreason == waitReasonIOWait && pp.rt.pollpd != nil && readgstatus(gp)&^_Gscan == _Gwaiting {
 			rtParkPoll(pp, gp, next)
 			woken = true
 			continue
@@ -296,9 +297,12 @@ func rtPark() bool {
 		if next != 0 {
 			rtFutexWait(&pp.rt.wake, rtWakeParked, next)
 		} else {
-			rtFutexWait(&pp.rt.wake, rtWakeParked, -1)
+			futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAIT_PRIVATE, rtWakeParked, nil, nil, 0)
 		}
 		rtAcquire(pp)
+		if next == 0 && atomic.Load(&pp.rt.wake) == rtWakeReady && !rtStopping() {
+			break // the short way round
+		}
 		woken = true
 		if next != 0 {
 			timerpMask.set(pp.id)
@@ -316,29 +320,22 @@ func rtPark() bool {
 		pp.rt.readyAt = 0
 		rtWoke(pp, at, 0)
 	}
-	rtExecute(mp, mp.lockedg.ptr())
-	return true
-}
-
-// rtExecute is execute for the goroutine that rtPark waited with, on a short
-// way. It returns if somebody wants to know more of it, and the caller's
-// execute does it all. Neither pointer needs a write barrier: gp is in allgs, and
-// mp, which runs, in allm.
-func rtExecute(mp *m, gp *g) {
-	if goroutineProfile.active || gp.tracking || gp.bubble != nil || gp.ditWanted || mp.ditEnabled || mp.profilehz != sched.profilehz || traceEnabled() {
-		return
+	if !short || goroutineProfile.active || mp.profilehz != sched.profilehz || traceEnabled() {
+		return true
 	}
+	// This is execute on a short way, if nobody wants to know more of it. Neither
+	// pointer needs a write barrier: gp is in allgs, and mp, which runs, in allm.
 	setGNoWB(&mp.curg, gp)
 	setMNoWB(&gp.m, mp)
 	gp.syncSafePoint = false
-	if !gp.atomicstatus.CompareAndSwap(_Grunnable, _Grunning) {
-		return // being scanned
+	if gp.atomicstatus.CompareAndSwap(_Grunnable, _Grunning) {
+		gp.waitsince = 0
+		gp.preempt = false
+		gp.stackguard0 = gp.stack.lo + stackGuard
+		pp.schedtick++
+		gogo(&gp.sched) // Never returns.
 	}
-	gp.waitsince = 0
-	gp.preempt = false
-	gp.stackguard0 = gp.stack.lo + stackGuard
-	mp.p.ptr().schedtick++
-	gogo(&gp.sched) // Never returns.
+	return true // being scanned
 }
 
 // rtUnpark takes back that the thread of pp, the calling one, is parked,

@@ -160,7 +160,7 @@ func rtSlackOf(pp *rtP, now, need int64, late bool) (again int64) {
 	if c := pp.rt.critical; c > now {
 		return min(c, now+rtSlackPoll)
 	}
-	if pp.rt.running != 0 {
+	if pp.rt.turn&1 != 0 {
 		return now + rtSlackPoll
 	}
 	// What is expected to take longer than the task ever sleeps begins right

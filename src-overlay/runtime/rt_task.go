@@ -367,7 +367,7 @@ func rtLeaveM(gp *g) {
 	if pp.runSafePointFn != 0 {
 		runSafePointFn()
 	}
-	pp.rt.running = 0
+	pp.rt.turn += pp.rt.turn & 1
 	releasep()
 
 	// With sched.lock held no stop and no forEachP begins.

@@ -324,11 +324,11 @@ func rtWatchHogs(now int64, starved bool) {
 	}
 	for _, pp := range rtAllPs() {
 		w := &pp.rt.watch
-		if n := pp.rt.acquired; pp.rt.task == 0 || n != w.acquired || pp.rt.running == 0 {
-			w.acquired = n
+		if n := pp.rt.turn; pp.rt.task == 0 || n != w.turn || n&1 == 0 {
+			w.turn = n
 			w.since = now
 			w.reported = false
-			if pp.rt.task != 0 && pp.rt.running != 0 {
+			if pp.rt.task != 0 && n&1 != 0 {
 				// Only then can the next look find it unchanged.
 				w.cpu = rtThreadTime(pp.rt.tid)
 			}
