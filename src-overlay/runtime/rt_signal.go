@@ -80,6 +80,9 @@ func rtSignalInit() {
 		if fd >= 0 {
 			closefd(fd)
 		}
+		if errno == 0 {
+			closefd(evfd)
+		}
 		rtSignal.state.Store(rtSignalFailed)
 		return
 	}
