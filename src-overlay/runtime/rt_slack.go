@@ -21,7 +21,8 @@
 // How long a stop takes is learned from measured stops, those before the first
 // task included: until the world has stopped, which depends on the load and not
 // on the reason, from all of them; what follows for each reason. Of each it is
-// the longest of the last 256 to 511, a quantile of 99.6 % at least. If that is
+// the longest of the last 256 to 511, a quantile of 99.6 % at least, and more
+// than the longest as long as there were fewer. If that is
 // longer than a task ever sleeps, no moment is good enough, and the best one,
 // when the task has just gone to sleep, is taken, as it is until a few have been
 // measured. (A length learned for each reason as a whole made a task late once
@@ -82,6 +83,12 @@ const (
 	// rtSlackWindow is how many stops are remembered, at least.
 	rtSlackWindow = 256
 
+	// rtSlackFew says what the longest of few is worth: of n < rtSlackWindow it
+	// is taken 1 + rtSlackFew/n times. (Where every so many times longer is so
+	// much rarer, the longest of 256 is ln(256)/ln(n) times that of n: 4 times
+	// that of 4, and twice that of 16.)
+	rtSlackFew = 16
+
 	// rtSlackForEachP stands for forEachP among the reasons of stops.
 	rtSlackForEachP = stwReason(31)
 )
@@ -121,7 +128,11 @@ func (l *rtStopLength) expected() int64 {
 	if l.n < rtSlackEnough {
 		return rtSlackUnknown
 	}
-	return max(l.before, l.since)
+	most := max(l.before, l.since)
+	if l.n < rtSlackWindow {
+		most += most * rtSlackFew / int64(l.n)
+	}
+	return most
 }
 
 // rtSlackNeed returns how long a stop for the given reason, or rtSlackForEachP,
