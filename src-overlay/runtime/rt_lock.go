@@ -60,6 +60,10 @@ const (
 	rtLocksDone            // and none is held that has not
 )
 
+// rtUnlockFrames is how many stack frames there are between unlock2 and
+// unlock2Wake, for the contention profile: rtUnlockWake's.
+const rtUnlockFrames = 1
+
 // rtMutexPI is the part of a mutex that real-time goroutines need.
 type rtMutexPI struct {
 	word uint32 // PI futex

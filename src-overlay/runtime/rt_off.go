@@ -89,6 +89,7 @@ func rtSweepBudget(n int) int                           { return n }
 const (
 	rtSlackForEachP  = stwUnknown
 	rtLocksMin       = 0
+	rtUnlockFrames   = 0
 	rtRootBlockBytes = 256 << 10
 	rtObletBytes     = 128 << 10
 )
