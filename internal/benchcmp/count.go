@@ -55,7 +55,9 @@ func (s *Side) iterations(ctx context.Context, b *benchmark, i int) (int, error)
 
 // count returns how many instructions the program of b executes in n iterations.
 func (s *Side) count(ctx context.Context, b *benchmark, i, n int) (int, error) {
-	cmd := s.command(ctx, b.group.Pkg, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+	// Without fair-sched the thread that computes may keep sysmon out for ever,
+	// and with it the preemption that PingPongHog waits for.
+	cmd := s.command(ctx, b.group.Pkg, "valgrind", "--fair-sched=try", "--tool=callgrind", "--callgrind-out-file=/dev/null",
 		b.bins[i], "-test.run=^$", "-test.bench=^"+b.name+"$", fmt.Sprintf("-test.benchtime=%dx", n))
 	cmd.Env = append(cmd.Env, countEnv...)
 	out, err := cmd.CombinedOutput()
