@@ -14,8 +14,8 @@
 // is uncontended then.
 //
 // In a process that never had one, lock2 and unlock2 are upstream's to the
-// instruction (amd64). lock2 compares the M's lock count with rtLocksMin instead
-// of with 0, which is larger than every count once locks have two steps. unlock2
+// instruction (amd64). Instead of with 0 lock2 compares the M's lock count with
+// rtLocksMin, which is larger than every count once there was a task. unlock2
 // asks nothing: who took the lock in two steps has left mutexSleeping in the
 // byte, so that unlock2 believes in a sleeper and calls rtUnlockWake.
 //
@@ -170,9 +170,7 @@ func rtLockSlow(l *mutex, locks int32) {
 	if tid := uint32(mp.procid); step >= rtLocksWord && tid != 0 && l != &deadlock {
 		rtLockPI(l, tid)
 	}
-	if atomic.Xchg8(key8(&l.key), mutexLocked|mutexSleeping)&mutexLocked != 0 {
-		rtLockByte(l)
-	}
+	rtLockByte(l)
 }
 
 func rtLockPI(l *mutex, tid uint32) {
@@ -187,8 +185,8 @@ func rtLockPI(l *mutex, tid uint32) {
 	rtPILock(&l.rt.word, tid)
 }
 
-// rtLockByte takes upstream's lock of somebody who took it before locks had two
-// steps.
+// rtLockByte takes upstream's lock, which somebody may have who took it before
+// locks had two steps.
 //
 //go:noinline
 func rtLockByte(l *mutex) {

@@ -382,16 +382,12 @@ func rtTimersWake() {
 }
 
 // rtFutexWait waits while *addr is val, at most until the CLOCK_MONOTONIC
-// time deadline if that is not negative.
+// time deadline.
 func rtFutexWait(addr *uint32, val uint32, deadline int64) {
 	const _FUTEX_WAIT_BITSET_PRIVATE = 9 | 128
 	var ts timespec
-	var tsp *timespec
-	if deadline >= 0 {
-		ts.setNsec(deadline)
-		tsp = &ts
-	}
-	futex(unsafe.Pointer(addr), _FUTEX_WAIT_BITSET_PRIVATE, val, tsp, nil, 0xffffffff)
+	ts.setNsec(deadline)
+	futex(unsafe.Pointer(addr), _FUTEX_WAIT_BITSET_PRIVATE, val, &ts, nil, 0xffffffff)
 }
 
 // rtParked returns how many Ms are parked in place, for checkdead.
