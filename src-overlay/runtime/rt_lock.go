@@ -8,10 +8,10 @@
 //
 // From the first real-time goroutine on every runtime lock (sched.lock,
 // mheap.lock, channels, timers, semaphore roots, ...) is taken in two steps:
-// first a priority-inheritance futex in the mutex, then the byte that is
-// upstream's lock. A thread that waits for the first lends the holder its
-// priority, by the kernel, transitively, until the holder unlocks. The second
-// is uncontended then.
+// first a priority-inheritance futex, the upper half of the mutex's key, then
+// the byte that is upstream's lock. A thread that waits for the first lends the
+// holder its priority, by the kernel, transitively, until the holder unlocks.
+// The second is uncontended then, and where both are, one operation takes them.
 //
 // In a process that never had one, lock2 and unlock2 are upstream's to the
 // instruction (amd64). Instead of with 0 lock2 compares the M's lock count with
@@ -19,12 +19,20 @@
 // asks nothing: who took the lock in two steps has left mutexSleeping in the
 // byte, so that unlock2 believes in a sleeper and calls rtUnlockWake.
 //
-// That bit must not get lost, but an exchange of the fast path of lock2 may
-// clear it. So rtLocksStart lets nobody mark a lock before no thread is left that
-// has read the old rtLocksMin and may be on its way to that exchange: it waits
-// until it has seen each M without a lock (lock2 counts first and compares then).
-// Until then locks are upstream's byte alone. It does so a second time, so that
-// the first task begins when no lock is held that has no owner in its futex.
+// Neither that bit nor the futex could stand beside upstream's way to lock: an
+// exchange of its fast path may clear the bit, and the upper half of the key
+// belongs to its list of sleeping Ms. So rtLocksStart goes in steps, between
+// which it waits until it has seen each M without a lock (lock2 counts first and
+// compares then):
+//
+//	rtLocksByte	rtLock2 takes upstream's byte. When each M has been seen, none
+//			is on its way to that exchange or sleeps.
+//	rtLocksAwake	unlock2 wakes nobody any more. When each M has been seen, none
+//			takes the upper half for a sleeper: it is 0.
+//	rtLocksFutex	Locks have two steps. When each M has been seen, none is held
+//			that has no owner in its futex.
+//	rtLocksDone	The first task begins.
+//
 // There is no way back, whatever becomes of the tasks.
 //
 // To keep lock2 as cheap as it was the hook returns instead of going on in
@@ -36,7 +44,8 @@
 // sched_setattr. The boost may arrive when the owner has unlocked already, and
 // nobody is left to drop it. Also rejected: asking one word in lock2 and in
 // unlock2 whether there ever was a task, 4 instructions for both and 2 % of a
-// channel operation.
+// channel operation. Also rejected: the futex in a word of its own, which makes a
+// channel 16 bytes larger and so slower to make, by an eighth.
 //
 // The contention profile of runtime locks does not see these waits.
 
@@ -45,6 +54,7 @@ package runtime
 import (
 	"internal/runtime/atomic"
 	"internal/runtime/syscall/linux"
+	"unsafe"
 )
 
 // rtLocksMin is what the lock count of an M in lock2 is at least, 0, for that to
@@ -55,18 +65,21 @@ var rtLocksMin int32
 var rtLocksPI uint32
 
 const (
-	rtLocksByte = 1 + iota // locks are upstream's byte, taken by rtLock2
-	rtLocksWord            // locks have two steps
-	rtLocksDone            // and none is held that has not
+	rtLocksByte = 1 + iota
+	rtLocksAwake
+	rtLocksFutex
+	rtLocksDone
 )
 
 // rtUnlockFrames is how many stack frames there are between unlock2 and
 // unlock2Wake, for the contention profile: rtUnlockWake's.
 const rtUnlockFrames = 1
 
-// rtMutexPI is the part of a mutex that real-time goroutines need.
-type rtMutexPI struct {
-	word uint32 // PI futex
+// rtLockWord returns the PI futex of l.
+//
+//go:nosplit
+func rtLockWord(l *mutex) *uint32 {
+	return &(*[2]uint32)(unsafe.Pointer(&l.key))[1]
 }
 
 // rtLocksStart gives runtime locks priority inheritance, and returns when all
@@ -80,16 +93,16 @@ func rtLocksStart() {
 		return
 	}
 	atomic.Storeint32(&rtLocksMin, 1<<31-1)
-	rtLocksQuiesce(rtLocksByte)
-	atomic.Store(&rtLocksPI, rtLocksWord)
-	rtLocksQuiesce(rtLocksWord)
-	atomic.Store(&rtLocksPI, rtLocksDone)
+	for step := uint32(rtLocksByte); step < rtLocksDone; step++ {
+		rtLocksQuiesce(step)
+		atomic.Store(&rtLocksPI, step+1)
+	}
 }
 
-// rtLocksQuiesce waits until each other M has done with locks that it took, or
-// was about to take, in the way of the step before: it is seen without any, or
-// says so itself in rtLockSlow. It lets stops and forEachP have the P meanwhile,
-// for which one of them may wait with its count raised (acquirem).
+// rtLocksQuiesce waits until each other M has done with locks that it took, was
+// about to take or to release in the way of the step before: it is seen without
+// any, or says so itself in rtLockSlow. It lets stops and forEachP have the P
+// meanwhile, for which one of them may wait with its count raised (acquirem).
 func rtLocksQuiesce(step uint32) {
 	rtMembarrier()
 	for {
@@ -146,16 +159,12 @@ func rtLock2(l *mutex, locks int32) {
 	if locks < 0 {
 		throw("runtime·lock: lock count")
 	}
-	if rtLocksPI < rtLocksWord || !atomic.Cas(&l.rt.word, 0, uint32(getg().m.procid)) {
+	if rtLocksPI < rtLocksFutex || !atomic.Casuintptr(&l.key, 0, uintptr(getg().m.procid)<<32|mutexLocked|mutexSleeping) {
 		rtLockSlow(l, locks)
-		return
-	}
-	if atomic.Xchg8(key8(&l.key), mutexLocked|mutexSleeping)&mutexLocked != 0 {
-		rtLockByte(l)
 	}
 }
 
-// rtLockSlow is rtLock2 where the word is not free, or not yet in use.
+// rtLockSlow is rtLock2 where the lock is not free, or the futex not yet in use.
 //
 //go:noinline
 func rtLockSlow(l *mutex, locks int32) {
@@ -166,23 +175,24 @@ func rtLockSlow(l *mutex, locks int32) {
 		mp.rt.quiet = step
 	}
 	// deadlock is locked twice, on purpose. An M without a thread does not
-	// unlock the word either.
-	if tid := uint32(mp.procid); step >= rtLocksWord && tid != 0 && l != &deadlock {
+	// unlock the futex either.
+	if tid := uint32(mp.procid); step >= rtLocksFutex && tid != 0 && l != &deadlock {
 		rtLockPI(l, tid)
 	}
 	rtLockByte(l)
 }
 
 func rtLockPI(l *mutex, tid uint32) {
+	word := rtLockWord(l)
 	if numCPUStartup > 1 {
 		for range 4 {
 			procyield(30)
-			if atomic.Cas(&l.rt.word, 0, tid) {
+			if atomic.Cas(word, 0, tid) {
 				return
 			}
 		}
 	}
-	rtPILock(&l.rt.word, tid)
+	rtPILock(word, tid)
 }
 
 // rtLockByte takes upstream's lock, which somebody may have who took it before
@@ -196,27 +206,28 @@ func rtLockByte(l *mutex) {
 }
 
 // rtUnlockWake is unlock2Wake, which unlock2 calls when it has released
-// upstream's lock and found mutexSleeping in it. It releases the word first, if
-// that is the calling thread's.
+// upstream's lock and found mutexSleeping in it. It releases the futex, if that
+// is the calling thread's.
 //
 //go:nosplit
 //go:nowritebarrier
 func rtUnlockWake(l *mutex, haveStackLock bool, endTicks int64) {
-	if tid := uint32(getg().m.procid); !atomic.Cas(&l.rt.word, tid, 0) {
-		rtUnlockSlow(l, tid)
-	}
-	if haveStackLock || mutexContended(l) {
+	if step := atomic.Load(&rtLocksPI); step >= rtLocksFutex {
+		if tid := uint32(getg().m.procid); !atomic.Cas(rtLockWord(l), tid, 0) {
+			rtUnlockSlow(l, tid)
+		}
+	} else if step < rtLocksAwake {
 		unlock2Wake(l, haveStackLock, endTicks)
 	}
 }
 
-// rtUnlockSlow releases the word if it has waiters and is the calling thread's,
+// rtUnlockSlow releases the futex if it has waiters and is the calling thread's,
 // whose id is tid. It is not if the lock was taken as its byte alone.
 //
 //go:noinline
 //go:nowritebarrier
 func rtUnlockSlow(l *mutex, tid uint32) {
-	if tid != 0 && atomic.Load(&l.rt.word)&_FUTEX_TID_MASK == tid {
-		rtPIUnlock(&l.rt.word, tid)
+	if word := rtLockWord(l); tid != 0 && atomic.Load(word)&_FUTEX_TID_MASK == tid {
+		rtPIUnlock(word, tid)
 	}
 }

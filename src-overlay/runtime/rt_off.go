@@ -19,11 +19,8 @@ const rtOn = false
 
 // The generic ones have parameters whose types some platforms lack.
 
-// mRT and rtMutexPI are for debuglog_on.go and lockrank_on.go.
-type (
-	mRT       struct{}
-	rtMutexPI struct{}
-)
+// mRT is for debuglog_on.go.
+type mRT struct{}
 
 func rtReserved(pp *p) bool                             { return false }
 func rtIsM(mp *m) bool                                  { return false }

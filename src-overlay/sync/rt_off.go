@@ -8,7 +8,4 @@ package sync
 
 const rtOn = false
 
-// rtMutex has the size of runtime.mutex.
-type rtMutex = uintptr
-
 func rtProcs() int { return 0 }

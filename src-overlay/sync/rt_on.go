@@ -8,9 +8,6 @@ package sync
 
 const rtOn = true
 
-// rtMutex has the size of runtime.mutex.
-type rtMutex struct{ _, _ uintptr }
-
 // rtProcs returns how many Ps may call Pool's methods beyond GOMAXPROCS:
 // those reserved for real-time goroutines.
 func rtProcs() int { return runtime_rtProcs() }
