@@ -25,6 +25,8 @@ func (t *tester) disturb(stop chan bool) {
 	defer func() {
 		runtime.GOMAXPROCS(procs)
 		debug.SetGCPercent(percent)
+		runtime.SetMutexProfileFraction(0)
+		runtime.SetBlockProfileRate(0)
 	}()
 	samples := make([]metrics.Sample, 0, 100)
 	for _, d := range metrics.All() {
@@ -36,7 +38,7 @@ func (t *tester) disturb(stop chan bool) {
 			return
 		case <-time.After(time.Duration(rng.IntN(5000)) * time.Microsecond):
 		}
-		switch rng.IntN(14) {
+		switch rng.IntN(15) {
 		case 0:
 			runtime.GC()
 		case 1:
@@ -74,6 +76,9 @@ func (t *tester) disturb(stop chan bool) {
 		case 13:
 			debug.SetGCPercent(100)
 			debug.SetMemoryLimit(1<<63 - 1)
+		case 14:
+			runtime.SetMutexProfileFraction([]int{0, 1, 5}[rng.IntN(3)])
+			runtime.SetBlockProfileRate([]int{0, 1, 100_000}[rng.IntN(3)])
 		}
 	}
 }
