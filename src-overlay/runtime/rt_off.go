@@ -41,6 +41,7 @@ func rtExitSyscall(mp *m)                               {}
 func rtReady(gp *g, pp *p) bool                         { return false }
 func rtReadyM(gp *g, mp *m) bool                        { return false }
 func rtGoready(gp *g) bool                              { return false }
+func rtReceived(gp *g, c *hchan, s *sudog) (bool, bool) { return false, false }
 func rtGosched(gp *g, yield bool) bool                  { return false }
 func rtHoldsPI(mp *m) bool                              { return false }
 func rtInject(q *gQueue)                                {}
