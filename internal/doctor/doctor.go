@@ -83,7 +83,7 @@ var checks = []func(*machine) Result{
 	preemptRT, setPolicy, rtprio, groupScheduling, memlock, rttime, throttling,
 	isolation, nohzFull, irqAffinity, allowedCPUs, cpuQuota, memoryHigh,
 	governor, idleStates, smt, numa,
-	clocksource, timers, watchdogs, vmstat,
+	clocksource, timers, kstackOffset, watchdogs, vmstat,
 	hugePages, swap, virtualization, priority,
 }
 

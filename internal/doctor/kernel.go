@@ -87,6 +87,42 @@ func throttling(m *machine) Result {
 	return r
 }
 
+// kstackOffset: arm64 draws the offset of the kernel's stack, at each system call,
+// from get_random_u16, whose batch has a lock per CPU that sleeps in PREEMPT_RT
+// kernels. Red Hat's for arm64 have it off (kernel-ark merge request 2933); since
+// March 2026, Linux 7.1, mainline draws from a generator without a lock. Found in
+// the lab, see docs/latency.md.
+func kstackOffset(m *machine) Result {
+	const option = "RANDOMIZE_KSTACK_OFFSET_DEFAULT"
+	r := Result{ID: "kstack-offset", Title: "system calls take no lock for a random number", Where: "Documentation/admin-guide/kernel-parameters.txt: randomize_kstack_offset"}
+	switch {
+	case !strings.Contains(m.text("/proc/cpuinfo"), "CPU implementer"):
+		r.Level, r.Found = OK, "matters on arm64 only"
+		return r
+	case m.newer(7, 1):
+		r.Level, r.Found = OK, "not in Linux 7.1 and later"
+		return r
+	}
+	r.Level = Note
+	if v, ok := m.param("randomize_kstack_offset"); ok {
+		r.Found = "booted with randomize_kstack_offset=" + v
+		if slices.Contains([]string{"0", "n", "N", "off"}, v) {
+			r.Level = OK
+			return r
+		}
+	} else if config, err := m.read("/boot/config-" + m.release); err != nil {
+		r.Found = "not on the kernel command line, and the kernel's default cannot be read (Debian's is on)"
+	} else if !slices.Contains(strings.Split(config, "\n"), "CONFIG_"+option+"=y") {
+		r.Level, r.Found = OK, option+" is not set"
+		return r
+	} else {
+		r.Found = option + " is set"
+	}
+	r.Why = "each system call of any thread takes a random number under a lock of its CPU, which a thread keeps while it is preempted, and some make new ones: up to 50 µs of a real-time thread"
+	r.Fix = []string{"# on the kernel command line: randomize_kstack_offset=off"}
+	return r
+}
+
 // slowClocks are read from a device, and not by the vDSO.
 var slowClocks = []string{"hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit"}
 

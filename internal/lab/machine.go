@@ -184,6 +184,10 @@ func (m *Machine) cmdline(console, record string) string {
 	if m.Clock == Icount || m.Clock == Bochs {
 		words = append(words, "nokaslr", "norandmaps")
 	}
+	if m.Arch == ARM64 {
+		// Debian's default makes each system call take a lock, see docs/lab.md.
+		words = append(words, "randomize_kstack_offset=off")
+	}
 	if m.Append != "" {
 		words = append(words, m.Append)
 	}
