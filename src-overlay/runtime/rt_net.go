@@ -88,7 +88,7 @@ func rtParkPoll(pp *rtP, gp *g, next int64) {
 		systemstack(func() { rtReleaseSlow(pp) })
 	}
 	n, _, e := linux.Syscall6(rtSYS_ppoll, uintptr(noescape(unsafe.Pointer(&fds))), 2, uintptr(noescape(tsp)), 0, 0, 0)
-	woken := cputicks()
+	woken := rtTicks()
 	rtAcquire(pp)
 	if next != 0 {
 		timerpMask.set(pp.id)

@@ -170,7 +170,7 @@ type pRT struct {
 	scans    rtStopLength                    // how long its goroutine's scan lock was held
 	until    atomic.Int64                    // the time to which it parks, if rtWakeParked or rtWakePoll
 	release  int64                           // the next release, if it sleeps until a known time; else 0
-	readyAt  int64                           // when it was made ready, for its lateness; cputicks
+	readyAt  int64                           // when it was made ready, for its lateness; rtTicks
 	woke     struct{ at, from, minus int64 } // see rtWoke
 	turn     uint32                          // odd while owned; changes when released or given to a stop
 	watch    struct {                        // the watchdog's own

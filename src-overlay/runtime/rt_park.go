@@ -104,7 +104,7 @@ func rtReadyAny(gp *g, pp *p) bool {
 //go:nowritebarrierrec
 //go:nosplit
 func rtWake(pp *rtP) {
-	pp.rt.readyAt = cputicks()
+	pp.rt.readyAt = rtTicks()
 	switch atomic.Xchg(&pp.rt.wake, rtWakeReady) {
 	case rtWakeParked, rtWakeTimer:
 		futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAKE_PRIVATE, 1, nil, nil, 0)

@@ -56,7 +56,7 @@ func rtSleepUntil(when int64) {
 	rtRecord(pp)
 	rtReserveRefill(pp)
 	room := when - nanotime()
-	from := cputicks()
+	from := rtTicks()
 	pp.rt.room = room
 	pp.rt.release = when
 	if rtTimersDue(pp, when) {

@@ -11,7 +11,7 @@
 // ready) to the moment it runs again, in a fixed histogram of its own P: no
 // allocation, no lock, no sharing. A wake-up later than the threshold is
 // counted by what it had to wait for. To keep the way of a wake-up short, it
-// only reads cputicks, some ten instructions where nanotime takes a hundred
+// only reads the CPU's counter, three instructions where nanotime takes a hundred
 // and more; it is counted when the goroutine blocks next.
 //
 // Pauses are the times for which the runtime kept a real-time goroutine that
@@ -111,7 +111,12 @@ func rtPaused(pp *rtP, start int64) {
 // program sets another, in nanoseconds.
 const rtDefaultThreshold = 100 * 1000
 
-// rtTick is the rate of cputicks, measured better and better by the watchdog.
+// rtTicks returns the CPU's counter (TSC, CNTVCT_EL0), which is not read in order
+// with other instructions. It stands for cputicks, which is nanotime on arm64. The
+// kernel lets programs read it, or does so for them where it has errata.
+func rtTicks() int64
+
+// rtTick is the rate of rtTicks, measured better and better by the watchdog.
 // (ticksPerSecond reads the two clocks one after the other, and is wrong for
 // good if the thread loses the CPU in between.)
 var rtTick struct {
@@ -126,9 +131,9 @@ var rtTick struct {
 func rtTickRead() (time, ticks, gap int64) {
 	gap = 1 << 62
 	for range 5 {
-		a := cputicks()
+		a := rtTicks()
 		t := nanotime()
-		b := cputicks()
+		b := rtTicks()
 		if b-a < gap {
 			time, ticks, gap = t, a, b-a
 		}
@@ -162,14 +167,14 @@ func rtTickRefine() {
 	}
 }
 
-// rtAnchorMax is the longest sleep that cputicks measure, ns: their rate is
+// rtAnchorMax is the longest sleep that rtTicks measures, ns: their rate is
 // known to some parts in 10^4 at first.
 const rtAnchorMax = 20 * 1000 * 1000
 
-// rtWoke notes that the goroutine of pp runs again, released when cputicks was
+// rtWoke notes that the goroutine of pp runs again, released when rtTicks was
 // from and minus ns had passed.
 func rtWoke(pp *rtP, from, minus int64) {
-	pp.rt.woke.at, pp.rt.woke.from, pp.rt.woke.minus = cputicks(), from, minus
+	pp.rt.woke.at, pp.rt.woke.from, pp.rt.woke.minus = rtTicks(), from, minus
 }
 
 // rtRecord counts the wake-up noted by rtWoke, if any.

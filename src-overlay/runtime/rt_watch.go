@@ -68,7 +68,7 @@ var rtWatch struct {
 	up      atomic.Uint32 // runs, at its priority
 	prio    atomic.Uint32 // what the watchdog shall run at
 	limit   atomic.Int64  // time that a goroutine may hog, ns; 0 is the default, negative none
-	due     atomic.Int64  // when the next task that goes to sleep makes it look, cputicks, or 0
+	due     atomic.Int64  // when the next task that goes to sleep makes it look, rtTicks, or 0
 	look    uint32        // futex: 1 if one does
 
 	process    uint32 // priority of the process as a whole if it is real-time, else 0
@@ -281,7 +281,7 @@ func rtWatchTurns() {
 func rtWatchSleep(period int64) {
 	when := nanotime() + period
 	if ns := rtTick.ns.Load(); ns != 0 {
-		rtWatch.due.Store(cputicks() + int64(float64(period/2)/ns))
+		rtWatch.due.Store(rtTicks() + int64(float64(period/2)/ns))
 	}
 	rtFutexWait(&rtWatch.look, 0, when)
 	rtWatch.due.Store(0)
