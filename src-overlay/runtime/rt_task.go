@@ -207,8 +207,8 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 	if gp.m.rt.p != 0 || gp.m.rt.pi != 0 {
 		return 0, rtStepState, _EBUSY
 	}
+	LockOSThread() // from here on: rtmain promises the main thread
 	rtLocksStart()
-	LockOSThread()
 	rtRefillStart()
 	rtTickInit()
 	pp := rtGetP(true)
