@@ -198,15 +198,13 @@ func rtWarmClass(c *mcache, spc spanClass) {
 			break
 		}
 		if spc.noscan() {
-			rtWarmSink = unsafe.Pointer(unsafe.SliceData(make([]uintptr, size/goarch.PtrSize)))
+			rtSched.warmSink = unsafe.Pointer(unsafe.SliceData(make([]uintptr, size/goarch.PtrSize)))
 		} else {
-			rtWarmSink = unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, size/goarch.PtrSize)))
+			rtSched.warmSink = unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, size/goarch.PtrSize)))
 		}
 	}
-	rtWarmSink = nil
+	rtSched.warmSink = nil
 }
-
-var rtWarmSink unsafe.Pointer
 
 // rtWarmWork sees to it that there are work buffers for the scan of a stack, which
 // takes up to four, at most 16 of which come with a fresh span.

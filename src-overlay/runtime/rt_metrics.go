@@ -69,14 +69,14 @@ func rtMetrics() {
 	u("/rt/dispatch/late/stop-the-world:dispatches", func(_ *statAggregate, out *metricValue) {
 		out.setUint(rtTotal().causes[rtCauseSTW])
 	})
-	rtHistBounds = make([]float64, rtHistBuckets+2)
+	rtSched.histBounds = make([]float64, rtHistBuckets+2)
 	for i := range rtHistBuckets + 1 {
-		rtHistBounds[i] = float64(i) / 1e6
+		rtSched.histBounds[i] = float64(i) / 1e6
 	}
-	rtHistBounds[rtHistBuckets+1] = float64Inf()
+	rtSched.histBounds[rtHistBuckets+1] = float64Inf()
 	u("/rt/dispatch/lateness:seconds", func(_ *statAggregate, out *metricValue) {
 		sum := rtTotal()
-		hist := out.float64HistOrInit(rtHistBounds)
+		hist := out.float64HistOrInit(rtSched.histBounds)
 		copy(hist.counts, sum.hist[:])
 		hist.counts[rtHistBuckets] = sum.overflow
 	})
@@ -113,9 +113,6 @@ func rtMetrics() {
 }
 
 type metricCompute func(in *statAggregate, out *metricValue)
-
-// rtHistBounds are the bounds of the buckets of a lateness histogram, seconds.
-var rtHistBounds []float64
 
 func (v *metricValue) setUint(n uint64) {
 	v.kind = metricKindUint64
