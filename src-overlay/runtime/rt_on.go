@@ -229,7 +229,7 @@ var rtSched struct {
 	// Two that could stand for themselves. The linker sorts variables by size, and
 	// 32 bytes more before sched put its hot words into other cache lines than they
 	// are in upstream's programs (CreateGoroutinesParallel: 25 % on two CPUs).
-	warmSink   unsafe.Pointer // keeps the compiler from leaving out rtWarmCache's allocations
+	warmSink   unsafe.Pointer // keeps the compiler from leaving out rtWarmClass's allocations
 	histBounds []float64      // of the buckets of a lateness histogram, seconds
 }
 
