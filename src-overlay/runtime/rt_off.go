@@ -34,6 +34,7 @@ func rtStopOrd() int32                                  { return 0 }
 func rtStopLater(pp *p) bool                            { return false }
 func rtStopPs(reason stwReason, start int64)            {}
 func rtStartPs(w worldStop)                             {}
+func rtFlushed(pp *p) bool                              { return false }
 func rtForEachP(fn func(*p))                            {}
 func rtEnterSyscall(mp *m) bool                         { return false }
 func rtEnterSyscallSlow()                               {}

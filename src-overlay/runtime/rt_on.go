@@ -173,6 +173,7 @@ type pRT struct {
 	readyAt  int64                           // when it was made ready, for its lateness; rtTicks
 	woke     struct{ at, from, minus int64 } // see rtWoke
 	turn     uint32                          // odd while owned; changes when released or given to a stop
+	flushed  uint32                          // the turn in which its cache was emptied last (rtFlushed)
 	watch    struct {                        // the watchdog's own
 		turn     uint32
 		reported bool

@@ -240,6 +240,7 @@ func rtStopPs(reason stwReason, start int64) {
 	if rtSched.attached == 0 || freezing.Load() {
 		return
 	}
+	rtFlushOrd(reason)
 	rtSlack.begin.add(nanotime() - start)
 	rtSlackTasks(reason) // takes sched.lock
 	mp := getg().m
@@ -270,6 +271,39 @@ func rtStopPs(reason stwReason, start int64) {
 	}
 }
 
+// rtFlushOrd empties the caches of the ordinary Ps, which have stopped, for a stop
+// that would do it when the tasks have stopped as well: ReadMemStats, and a change
+// of GOMAXPROCS for those that it destroys. (In the lab, arm64, that was half of
+// the 240 µs for which a task could not run, of the 270 µs for which it slept.)
+func rtFlushOrd(reason stwReason) {
+	if reason != stwReadMemStats && reason != stwGOMAXPROCS {
+		return
+	}
+	for _, pp := range rtSched.ord {
+		if c := pp.mcache; c != nil {
+			c.releaseAll()
+			stackcache_clear(c)
+		}
+	}
+	rtSlack.flushed = true
+	rtWarmCache(reason)
+}
+
+// rtFlushed reports whether there is nothing in the cache of pp that flushmcache
+// has to flush: rtFlushOrd has, or nobody has used the reserved P since the last
+// time. If somebody has, flushmcache is about to.
+func rtFlushed(pp *p) bool {
+	if !rtReserved(pp) {
+		return rtSlack.flushed
+	}
+	rp := (*rtP)(unsafe.Pointer(pp))
+	if rp.rt.turn&1 == 0 && rp.rt.turn == rp.rt.flushed {
+		return true
+	}
+	rp.rt.flushed = rp.rt.turn
+	return false
+}
+
 // rtStartPs gives the reserved Ps back after the stop w. The thread is the one
 // that stopped the world: its m.preemptoff or m.locks kept it.
 func rtStartPs(w worldStop) {
@@ -278,7 +312,7 @@ func rtStartPs(w worldStop) {
 		rtSlack.stopped = w.finishedStopping
 	}
 	rtSlack.rest[w.reason].add(nanotime() - rtSlack.stopped)
-	rtSlack.begun, rtSlack.stopped = 0, 0
+	rtSlack.begun, rtSlack.stopped, rtSlack.flushed = 0, 0, false
 	mp := getg().m
 	tid := uint32(mp.procid)
 	mine := mp.p.ptr()

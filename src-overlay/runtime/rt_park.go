@@ -321,6 +321,7 @@ func rtPark() bool {
 			systemstack(func() { rtReleaseSlow(pp) })
 		}
 		if next != 0 {
+			rtSlackSleeps()
 			rtFutexWait(&pp.rt.wake, rtWakeParked, next)
 		} else {
 			futex(unsafe.Pointer(&pp.rt.wake), _FUTEX_WAIT_PRIVATE, rtWakeParked, nil, nil, 0)

@@ -81,6 +81,7 @@ func rtNanosleep(when int64) {
 	ts.tv_sec = when / 1e9
 	ts.tv_nsec = when % 1e9
 	entersyscall()
+	rtSlackSleeps()
 	for {
 		_, _, e := linux.Syscall6(rtSYS_clock_nanosleep, _CLOCK_MONOTONIC, _TIMER_ABSTIME, uintptr(noescape(unsafe.Pointer(&ts))), 0, 0, 0)
 		if e != _EINTR {
