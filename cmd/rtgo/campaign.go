@@ -53,6 +53,7 @@ Examples:
 	rtgo campaign -on amd64 -set smoke -D 2s -o out/smoke.json
 	rtgo campaign -on amd64,arm64 -set figures -load alloc,cpu -D 10s -o out/figures.json
 	rtgo campaign -on host -scenario 'periodic/abs -i250,handover/chan' -load none -load stw:1000
+	rtgo campaign -on host -split 1 -scenario handover/chan,network/udp -stock none
 	rtgo campaign -on amd64,arm64,host -set full -load full -problem -D 10s -resume -o out/full.json
 	                               the long campaign: all there is; docs/rtlatency.md says how long
 	rtgo campaign -on amd64,arm64,host -set full -load full -problem -D 10s -n
@@ -74,6 +75,7 @@ func runCampaign(args []string) int {
 	flags.DurationVar(&p.Duration, "D", 10*time.Second, "length of each measurement, in the machine's time")
 	flags.IntVar(&p.Priority, "p", 80, "priority of the tasks")
 	flags.BoolVar(&p.Mlock, "m", true, "lock memory")
+	flags.StringVar(&p.Split, "split", "", "the `CPU` that tasks have to themselves, with everything else on the others (default: no split)")
 	flags.DurationVar(&p.Bound, "bound", 100*time.Microsecond, "worst latency of the control beyond which a load's measurements are void")
 	flags.Float64Var(&p.Tolerance, "tolerance", 0.1, "relative difference within which the control must repeat; 0 skips this")
 	flags.BoolVar(&p.Problem, "problem", false, "also run the set that shows what makes stock Go late")

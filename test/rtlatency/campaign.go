@@ -64,6 +64,7 @@ func runCampaign(args []string) error {
 	fs.DurationVar(&p.Duration, "D", 10*time.Second, "length of each measurement")
 	fs.IntVar(&p.Priority, "p", 80, "priority of the tasks")
 	fs.BoolVar(&p.Mlock, "m", true, "lock memory")
+	fs.StringVar(&p.Split, "split", "", "the `CPU` that tasks have to themselves; everything else runs on the others (default: no split)")
 	fs.DurationVar(&p.Bound, "bound", 100*time.Microsecond, "worst latency of the control beyond which a load's measurements are void")
 	fs.Float64Var(&p.Tolerance, "tolerance", 0.1, "relative difference within which the control, and the first scenario under each load, must repeat; 0 skips this")
 	fs.BoolVar(&p.Problem, "problem", false, "also run the set that shows what makes stock Go late")

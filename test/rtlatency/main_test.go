@@ -7,16 +7,20 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"rtgo.dev/rtgo/test/rtlatency/campaign"
 	"rtgo.dev/rtgo/test/rtlatency/cyclictest"
 	"rtgo.dev/rtgo/test/rtlatency/result"
@@ -31,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// rtlatency runs the program itself.
-func rtlatency(t *testing.T, args ...string) (out string, code int) {
+// program returns a command that runs the program itself.
+func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -40,6 +44,13 @@ func rtlatency(t *testing.T, args ...string) (out string, code int) {
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), "RTLATENCY_TEST_MAIN=1")
+	return cmd
+}
+
+// rtlatency runs the program itself.
+func rtlatency(t *testing.T, args ...string) (out string, code int) {
+	t.Helper()
+	cmd := program(t, args...)
 	b, err := cmd.CombinedOutput()
 	var e *exec.ExitError
 	if err != nil && !errors.As(err, &e) {
@@ -101,6 +112,40 @@ func TestThresholdExit(t *testing.T) {
 	}
 	if r.Measurements[0].Outcome != result.Threshold || r.Measurements[0].ThresholdNS != 1000 {
 		t.Errorf("%+v", r.Measurements[0])
+	}
+}
+
+// No thread of a load runs on the CPU that --split gives to the tasks.
+func TestSplit(t *testing.T) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	if set.Count() < 2 {
+		t.Skip("needs two CPUs")
+	}
+	last := len(set)*64 - 1
+	for !set.IsSet(last) {
+		last--
+	}
+	cmd := program(t, "--load-only", "--load", "cpu,syscall", "-D1", "--split", strconv.Itoa(last))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	tids, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+	for _, tid := range tids {
+		n, _ := strconv.Atoi(filepath.Base(tid))
+		if err := unix.SchedGetaffinity(n, &set); err == nil && set.IsSet(last) {
+			t.Errorf("thread %d may run on CPU %d", n, last)
+		}
+	}
+	if err := cmd.Wait(); err != nil || len(tids) < 4 {
+		t.Errorf("%v; %d threads; %s", err, len(tids), line)
 	}
 }
 

@@ -40,6 +40,11 @@ func loadOnly(o *options.Options) error {
 	}
 	sig := make(chan os.Signal, 1)
 	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
+	if len(o.Split) > 0 {
+		if err := rt.Prepare(rt.Options{CPUs: o.Split}); err != nil {
+			return fmt.Errorf("--split: %w", err)
+		}
+	}
 	r, err := load.Start(loads)
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func config(o *options.Options) (scenario.Config, error) {
 	}
 	for _, cpu := range c.CPUs {
 		if !set.IsSet(cpu) {
-			return c, fmt.Errorf("-a: CPU %d is not one this process may use (taskset, cpuset)", cpu)
+			return c, fmt.Errorf("-a or --split: CPU %d is not one this process may use (taskset, cpuset)", cpu)
 		}
 	}
 	if o.AffinityAll {
@@ -107,11 +112,15 @@ func prepare(o *options.Options, out io.Writer) (undo func(), err error) {
 			return undo, fmt.Errorf("--watchdog: %w (RLIMIT_RTTIME; --watchdog 0 goes without)", err)
 		}
 	}
+	p := rt.Options{CPUs: o.Split}
 	if o.Mlock {
 		// As Go programs should: with plain MCL_FUTURE whoever maps memory
 		// for the heap waits for the kernel to fill it with zeroes.
-		if err := rt.Prepare(rt.Options{Memory: rt.LockResident}); err != nil {
-			return undo, fmt.Errorf("-m: %w", err)
+		p.Memory = rt.LockResident
+	}
+	if o.Mlock || len(o.Split) > 0 {
+		if err := rt.Prepare(p); err != nil {
+			return undo, fmt.Errorf("-m or --split: %w", err)
 		}
 	}
 	if o.Latency >= 0 {

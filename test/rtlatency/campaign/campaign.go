@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +47,10 @@ type Plan struct {
 	Duration    time.Duration      `json:"duration_ns"`
 	Priority    int                `json:"priority"`
 	Mlock       bool               `json:"mlockall"`
-	Bound       time.Duration      `json:"bound_ns"` // of the control
+	// Split is the CPU that the tasks have to themselves, "" if they share all
+	// with the rest.
+	Split string        `json:"split,omitempty"`
+	Bound time.Duration `json:"bound_ns"` // of the control
 	// Tolerance is the relative difference within which the same measured
 	// twice must agree: the control without load, and the first scenario
 	// under each load. 0: nothing is measured twice.
@@ -131,6 +135,9 @@ func (p *Plan) Check() error {
 		if _, err := load.Parse(l); err != nil {
 			return err
 		}
+	}
+	if _, err := strconv.ParseUint(cmp.Or(p.Split, "0"), 10, 12); err != nil {
+		return fmt.Errorf("campaign: split: %q is not the number of a CPU", p.Split)
 	}
 	if p.Duration <= 0 || p.Priority < 1 || p.Priority > 99 {
 		return fmt.Errorf("campaign: needs a duration and a priority from 1 to 99, got %v and %d", p.Duration, p.Priority)
@@ -427,6 +434,7 @@ func (r *runner) measure(ctx context.Context, exe string, args []string, what, l
 	if r.p.Mlock {
 		args = append(args, "-m")
 	}
+	args = append(args, r.split()...)
 	ctx, cancel := context.WithTimeout(ctx, 3*r.p.Duration+2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, exe, args...)
@@ -461,13 +469,22 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
+// split is the flag of rtlatency and the C twins that gives the tasks a CPU of
+// their own.
+func (r *runner) split() []string {
+	if r.p.Split == "" {
+		return nil
+	}
+	return []string{"--split", r.p.Split}
+}
+
 // besideLoad runs f beside the load l put on by a process of its own.
 func (r *runner) besideLoad(ctx context.Context, l string, f func(context.Context) (*result.Measurement, error)) (*result.Measurement, error) {
 	if loads, _ := load.Parse(l); len(loads) == 0 || r.count {
 		return f(ctx)
 	}
 	exe := cmp.Or(r.p.Programs.Stock, r.p.Programs.RTGo)
-	cmd := exec.Command(exe, "--load-only", "--load", l)
+	cmd := exec.Command(exe, append([]string{"--load-only", "--load", l}, r.split()...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -511,6 +528,9 @@ func (r *runner) control(ctx context.Context, l string, loads []string, what str
 			fmt.Sprintf("-l%d", max(r.p.Duration.Milliseconds(), 100))}
 		if r.p.Mlock {
 			args = append(args, "-m")
+		}
+		if r.p.Split != "" {
+			args = append(args, "-a", r.p.Split)
 		}
 		ctx, cancel := context.WithTimeout(ctx, 3*r.p.Duration+2*time.Minute)
 		defer cancel()

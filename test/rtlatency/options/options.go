@@ -50,6 +50,7 @@ type Options struct {
 	Compute  int // percent of the interval
 	Conns    int
 	Timers   int
+	Split    []int // CPUs of the tasks alone
 	Watchdog time.Duration
 	List     bool
 	Help     bool
@@ -160,6 +161,7 @@ var table = []option{
 	{0, "compute", required, integer(func(o *Options) *int { return &o.Compute }, 0, 90)},
 	{0, "conns", required, integer(func(o *Options) *int { return &o.Conns }, 1, 1_000_000)},
 	{0, "timers", required, integer(func(o *Options) *int { return &o.Timers }, 1, 100_000_000)},
+	{0, "split", required, func(o *Options, v string) (err error) { o.Split, err = cpuSet(v); return err }},
 	{0, "watchdog", required, func(o *Options, v string) (err error) { o.Watchdog, err = duration(v); return err }},
 	{0, "list", none, flag(func(o *Options) *bool { return &o.List })},
 	{0, "help", none, flag(func(o *Options) *bool { return &o.Help })},
@@ -239,6 +241,12 @@ func Parse(args []string) (*Options, error) {
 
 // settle applies the rules by which flags affect each other.
 func (o *Options) settle() error {
+	if len(o.Split) > 0 {
+		if o.AffinityAll || len(o.Affinity) > 0 || o.SMP {
+			return fmt.Errorf("--split says where the tasks run; drop -a or -S")
+		}
+		o.Affinity = o.Split
+	}
 	if o.SMP {
 		o.AffinityAll, o.Threads = len(o.Affinity) == 0, -1
 		if o.PrioSpread {
@@ -379,6 +387,8 @@ flags of rtlatency:
                     measured, 0 to 90 (scenarios periodic and memory)
   --conns N         connections of network scenarios
   --timers N        live timers of timers/million
+  --split CPUSET    the tasks alone on these CPUs (-a), everything else of the program on the
+                    others, as rt.Prepare does it; also of a load with --load-only
   --watchdog TIME   the kernel kills the program when a task has computed for so long without
                     blocking (RLIMIT_RTTIME; default 10, 0 is off)
   --list, --help, --version

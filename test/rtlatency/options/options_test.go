@@ -28,6 +28,7 @@ func TestParse(t *testing.T) {
 		{"-t5", func(o *Options) { o.Threads = 5 }},
 		{"-t 5 -a 3-5,0", func(o *Options) { o.Threads, o.Affinity = 5, []int{3, 4, 5, 0} }},
 		{"-a", func(o *Options) { o.AffinityAll = true }},
+		{"-p80 --split 1", func(o *Options) { o.Priority, o.Policy, o.Split, o.Affinity = 80, "fifo", []int{1}, []int{1} }},
 		{"-S -p95", func(o *Options) {
 			o.SMP, o.AffinityAll, o.Threads, o.Priority, o.Policy, o.Distance = true, true, -1, 95, "fifo", 0
 		}},
@@ -70,6 +71,7 @@ func TestParseErrors(t *testing.T) {
 		"--quiet=1":           "--quiet takes no value",
 		"-D soon":             "not a time such as",
 		"-a 5-3":              "not a set of CPUs",
+		"-a --split 1":        "drop -a",
 		"-x":                  "--scenario=periodic/timer",
 		"--relative":          "always absolute",
 		"file":                "unexpected argument",

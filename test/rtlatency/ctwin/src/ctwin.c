@@ -107,7 +107,7 @@ typedef struct task {
 // The command line.
 static i64 period = 0, duration = 0, threshold = 0;
 static u64 loops = 0;
-static int priority = 0, policy = SCHED_OTHER, ntasks = 1, limit = 1000, mlock_all = 0, conns = 0, quiet = 0, spread = 0;
+static int priority = 0, policy = SCHED_OTHER, ntasks = 1, limit = 1000, mlock_all = 0, conns = 0, quiet = 0, spread = 0, split = -1;
 static const char *scenario = "periodic", *result = NULL;
 
 static task *tasks[64];
@@ -180,6 +180,13 @@ static void *run_task(void *p) {
 	task *t = p;
 	t->tid = syscall(SYS_gettid);
 	if (t->prio) {
+		if (split >= 0) {
+			cpu_set_t mine;
+			CPU_ZERO(&mine);
+			CPU_SET(split, &mine);
+			if (sched_setaffinity(0, sizeof mine, &mine))
+				die("--split: CPU %d: %s", split, strerror(errno));
+		}
 		struct sched_param sp = {.sched_priority = t->prio};
 		if (sched_setscheduler(0, policy, &sp))
 			die("sched_setscheduler: %s: needs CAP_SYS_NICE or RLIMIT_RTPRIO of at least %d", strerror(errno), t->prio);
@@ -892,7 +899,8 @@ int main(int argc, char **argv) {
 	static struct option longs[] = {
 		{"scenario", 1, 0, 1}, {"result", 1, 0, 2}, {"conns", 1, 0, 3}, {"policy", 1, 0, 4}, {"priority", 1, 0, 'p'},
 		{"interval", 1, 0, 'i'}, {"loops", 1, 0, 'l'}, {"duration", 1, 0, 'D'}, {"threads", 1, 0, 't'}, {"mlockall", 0, 0, 'm'},
-		{"quiet", 0, 0, 'q'}, {"breaktrace", 1, 0, 'b'}, {"histogram", 1, 0, 'h'}, {"help", 0, 0, 5}, {"priospread", 0, 0, 6}, {0}};
+		{"quiet", 0, 0, 'q'}, {"breaktrace", 1, 0, 'b'}, {"histogram", 1, 0, 'h'}, {"help", 0, 0, 5}, {"priospread", 0, 0, 6},
+		{"split", 1, 0, 7}, {0}};
 	int explicit_policy = 0;
 	for (int c; (c = getopt_long(argc, argv, "p:i:l:D:t:mqb:h:", longs, NULL)) != -1;)
 		switch (c) {
@@ -913,9 +921,11 @@ int main(int argc, char **argv) {
 			policy = !strcmp(optarg, "fifo") ? SCHED_FIFO : !strcmp(optarg, "rr") ? SCHED_RR : SCHED_OTHER;
 			break;
 		case 6: spread = 1; break;
+		case 7: split = atoi(optarg); break;
 		case 5:
 			printf("usage: ctwin [-p PRIO] [-i USEC] [-D TIME] [-l LOOPS] [-t NUM] [-m] [-b USEC] [-h USEC]\n"
 			       "             [--scenario NAME] [--policy fifo|rr|other] [--priospread] [--conns N] [--result FILE]\n"
+			       "             [--split CPU]   the real-time tasks alone on CPU, everything else on the others\n"
 			       "scenarios: periodic sleep alloc-cycle alloc-span sem sem-rt sem-busy sem-to-ordinary cond cond-rt signal signal-rt\n"
 			       "           pingpong mutex pimutex inversion-mutex inversion-pimutex udp tcp poll\n"
 			       "exit codes: 0 measured, 1 error, 2 a latency exceeded -b\n"
@@ -941,6 +951,14 @@ int main(int argc, char **argv) {
 	struct sigaction sa = {.sa_handler = on_signal};
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	if (split >= 0) { // the threads to come inherit it
+		cpu_set_t others;
+		sched_getaffinity(0, sizeof others, &others);
+		if (split >= CPU_SETSIZE || !CPU_ISSET(split, &others) || CPU_COUNT(&others) < 2)
+			die("--split: CPU %d is not one of at least two that this process may use", split);
+		CPU_CLR(split, &others);
+		sched_setaffinity(0, sizeof others, &others);
+	}
 	setup();
 	pthread_barrier_init(&ready, NULL, total + 1);
 	pthread_barrier_init(&gate, NULL, total + 1);
