@@ -322,7 +322,7 @@ func rtStartPs(w worldStop) {
 		}
 	}
 	rtUnboost()
-	if w.reason == stwGCMarkTerm && rtRefill.gp != 0 {
+	if w.reason == stwGCMarkTerm {
 		rtRefillWake() // the reserves are stale
 	}
 }

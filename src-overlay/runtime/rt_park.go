@@ -426,6 +426,9 @@ func rtParked() (n int32) {
 			n++
 		}
 	}
+	if rtRefill.state.Load() == rtRefillParked {
+		n++
+	}
 	return n
 }
 
