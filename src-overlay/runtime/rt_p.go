@@ -280,13 +280,14 @@ func rtFlushOrd(reason stwReason) {
 		return
 	}
 	for _, pp := range rtSched.ord {
+		// Not by flushmcache: the world counts as running.
 		if c := pp.mcache; c != nil {
 			c.releaseAll()
 			stackcache_clear(c)
 		}
 	}
 	rtSlack.flushed = true
-	rtWarmCache(reason)
+	rtWarmCache(reason) // again, as the caller's own is empty now
 }
 
 // rtFlushed reports whether there is nothing in the cache of pp that flushmcache

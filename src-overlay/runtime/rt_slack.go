@@ -93,7 +93,7 @@ const (
 	rtSlackForEachP = stwReason(31)
 )
 
-// rtSlack is written with worldsema held.
+// rtSlack is written with worldsema held, but for waiting and slept.
 var rtSlack struct {
 	since   int64            // when the initiator of the one in progress began to wait, or as if it had, ns
 	begun   int64            // when the one in progress was let begin, ns, or 0
