@@ -98,7 +98,7 @@ var rtSlack struct {
 	since   int64            // when the initiator of the one in progress began to wait, or as if it had, ns
 	begun   int64            // when the one in progress was let begin, ns, or 0
 	stopped int64            // when it began to stop reserved Ps, ns, or 0
-	flushed bool             // it has emptied the caches of the ordinary Ps (rtFlushOrd)
+	flushed bool             // it has emptied the caches of all ordinary Ps (rtFlushOrd)
 	waiting atomic.Int32     // threads in rtSlackPause, or about to look
 	slept   uint32           // futex: changes when a task goes to sleep and one waits
 	begin   rtStopLength     // until the world has stopped
@@ -269,7 +269,6 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
-	rtWarmCache(reason)
 	rtSlack.since = nanotime()
 	if !rtSlackWait(reason, rtSlackNeed(reason)) && reason == rtSlackForEachP {
 		rtSlack.forced[reason].Add(1)
