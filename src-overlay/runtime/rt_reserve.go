@@ -17,14 +17,17 @@
 // above no task, so that it delays none, and above the ordinary threads, which
 // may not run for tens of milliseconds.
 //
-// How many spans are kept ready is learned for each P and class: a miss or a
-// use of the last one doubles the number, up to rtReserveDepth, and one that no
-// task has needed is not kept for the next task of the P. (Without that, many
-// short tasks made every P keep the most of every class, which the rtrefill
-// thread swept after each cycle: a quarter of what test/rtstress used.) A miss
-// takes the ordinary way, and is counted (/rt/reserve/misses:spans). The thread
-// is woken when the task goes to sleep after it used the reserve, at once after
-// a miss. Large objects (over 32 KB) have spans of their own and no reserve.
+// How many spans are kept ready is learned for each P and class: one more than the
+// task has taken in any 100 ms (rtReserveTime), and a miss or a use of the last one
+// doubles the number. (The rtrefill thread may be kept waiting itself, by a page fault
+// while others map memory for one. In the lab it came back after 34 ms once, and a
+// task with four spans had run out of them after 16.) One that no task has needed is
+// not kept for the next task of the P. (Without that, many short tasks made every P
+// keep the most of every class, which the rtrefill thread swept after each cycle: a
+// quarter of what test/rtstress used.) A miss takes the ordinary way, and is counted
+// (/rt/reserve/misses:spans). The thread is woken when the task goes to sleep after
+// it used the reserve, at once after a miss. Large objects (over 32 KB) have spans of
+// their own and no reserve.
 //
 // A span in the reserve is like one in an mcache: nobody else's, and cached
 // (sweepgen is mheap_.sweepgen+3). The pacer learns of it when the task takes
@@ -56,22 +59,50 @@ import (
 )
 
 const (
-	rtReserveDepth  = 8   // spans of a class, at most
-	rtReserveSmall  = 128 // bytes; one span of the classes up to this is there from the start
-	rtReserveFull   = 16  // used-up spans
-	rtReservePrio   = 1   // of the runtime's own threads (rtHelper)
-	rtReserveBudget = 4   // spans to sweep in search of a free object
+	rtReserveTime   = 100 * 1000 * 1000 // ns; what a task takes in that time is kept ready
+	rtReserveDepth  = 32                // spans of a class, at most
+	rtReserveBytes  = 256 << 10         // in spans of a class, at most, unless
+	rtReserveLeast  = 8                 // that is less than this many
+	rtReserveSmall  = 128               // bytes; one span of the classes up to this is there from the start
+	rtReserveFull   = 64                // used-up spans
+	rtReservePrio   = 1                 // of the runtime's own threads (rtHelper)
+	rtReserveBudget = 4                 // spans to sweep in search of a free object
 )
 
 // rtReserve is the reserve of one P.
 type rtReserve struct {
 	tidy  uint32                        // mheap_.sweepgen when nothing in class was stale
 	full  [rtReserveFull]atomic.Uintptr // *mspan, used up, on their way to the mcentral
-	class [numSpanClasses]struct {
-		want  atomic.Uint32                  // spans to keep ready
-		most  uint32                         // that the task has taken before they were replaced
-		spans [rtReserveDepth]atomic.Uintptr // *mspan, which are not in the heap
+	class [numSpanClasses]rtReserveClass
+}
+
+// rtReserveClass is what a reserve has of one class.
+type rtReserveClass struct {
+	want  atomic.Uint32                  // spans to keep ready
+	top   atomic.Uint32                  // the most that want has been
+	most  uint32                         // that the task has needed
+	taken uint32                         // by the task, since since
+	since int64                          // ns
+	spans [rtReserveDepth]atomic.Uintptr // *mspan, which are not in the heap; none from top on
+}
+
+// keep sets want.
+func (c *rtReserveClass) keep(want uint32) {
+	if want > c.top.Load() {
+		c.top.Store(want)
 	}
+	c.want.Store(want)
+}
+
+// took counts that the task takes a span of class spc, and keeps n or more.
+func (c *rtReserveClass) took(spc spanClass, n uint32) {
+	if now := nanotime(); now-c.since > rtReserveTime {
+		c.since, c.taken = now, 0
+	}
+	c.taken++
+	c.most = max(c.most, c.taken)
+	depth := max(rtReserveLeast, min(rtReserveDepth, rtReserveBytes/(uint32(gc.SizeClassToNPages[spc.sizeclass()])*pageSize)))
+	c.keep(min(max(c.want.Load(), n, c.taken+1), depth))
 }
 
 // rtRefill is the state of the rtrefill thread.
@@ -122,8 +153,8 @@ func rtReserveInit(pp *rtP) {
 		if n := gc.SizeClassToSize[spanClass(spc).sizeclass()]; n > 0 && n <= rtReserveSmall {
 			want = max(want, 1)
 		}
-		class.want.Store(want)
-		class.most = 0
+		class.keep(want)
+		class.most, class.taken = 0, 0
 	}
 	rtRefillWake()
 }
@@ -264,7 +295,7 @@ func rtEnsureSwept(s *mspan) {
 			continue
 		}
 		class := &r.class[s.spanclass]
-		for i := range class.spans {
+		for i := range class.top.Load() {
 			if e := &class.spans[i]; e.Load() == p && e.CompareAndSwap(p, 0) {
 				rtRefill.held.Add(-int64(s.npages * pageSize))
 				rtReserveRenew(s)
@@ -308,8 +339,9 @@ func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 		rtReserveRenew(s)
 		class.most = max(class.most, i+1)
 		if i+1 == want {
-			class.want.Store(min(2*want, rtReserveDepth))
+			want *= 2
 		}
+		class.took(spc, want)
 		pp.rt.used = true
 		rtRefill.hits.Add(1)
 		// As mcache.refill does.
@@ -319,9 +351,8 @@ func rtReserveTakeP(pp *rtP, c *mcache, spc spanClass) bool {
 		c.alloc[spc] = s
 		return true
 	}
-	want = min(max(2*want, 1), rtReserveDepth)
-	class.want.Store(want)
-	class.most = want
+	class.took(spc, max(2*want, 1))
+	class.most = class.want.Load()
 	rtRefill.misses.Add(1)
 	rtRefillWake()
 	return false
@@ -397,14 +428,14 @@ func rtReserveTidy(pp *rtP) {
 	}
 	for spc := range r.class {
 		class := &r.class[spc]
-		for i := range class.spans {
+		for i := range class.top.Load() {
 			e := &class.spans[i]
 			if e.Load() == 0 {
 				continue
 			}
 			mp := acquirem()
 			if s := rtReserveGet(e); s != nil {
-				if stale := rtReserveRenew(s); stale && (pp.rt.task == 0 || uint32(i) >= class.want.Load()) {
+				if stale := rtReserveRenew(s); stale && (pp.rt.task == 0 || i >= class.want.Load()) {
 					rtReserveFree(s)
 				} else {
 					rtReservePut(e, s)
