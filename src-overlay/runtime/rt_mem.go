@@ -142,16 +142,26 @@ func rtSysAlloc(p unsafe.Pointer, size uintptr) {
 	rtFresh.piece[i%uint32(len(rtFresh.piece))].Store(uintptr(p) | (size+4095)/4096)
 }
 
-// rtFreshTouch brings in what has been noted.
-func rtFreshTouch() {
+// rtFreshPart is how much of a piece is brought in at a time, bytes.
+const rtFreshPart = 64 << 10
+
+// rtFreshTouch brings in what has been noted. The rtrefill thread makes way for a
+// stop.
+func rtFreshTouch(refill bool) {
 	n := rtFresh.n.Load()
 	if n == rtFresh.done.Load() {
 		return
 	}
 	rtFresh.done.Store(n)
 	for i := range rtFresh.piece {
-		if w := rtFresh.piece[i].Swap(0); w != 0 {
-			madvise(unsafe.Pointer(w&^4095), w&4095*4096, _MADV_POPULATE_WRITE)
+		w := rtFresh.piece[i].Swap(0)
+		for p, size := w&^4095, w&4095*4096; size > 0; {
+			if refill {
+				rtRefillYield()
+			}
+			n := min(size, rtFreshPart)
+			madvise(unsafe.Pointer(p), n, _MADV_POPULATE_WRITE)
+			p, size = p+n, size-n
 		}
 	}
 }

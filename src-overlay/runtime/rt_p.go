@@ -217,7 +217,7 @@ func rtGrow() {
 	if rtWarmed.CompareAndSwap(0, 1) {
 		systemstack(rtWarmSpanSets)
 	}
-	rtFreshTouch()
+	rtFreshTouch(false)
 	fresh := make([]*rtP, max(4, rtSched.attached))
 	for i := range fresh {
 		fresh[i] = new(rtP)

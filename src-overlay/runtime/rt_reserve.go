@@ -165,7 +165,7 @@ func rtRefillLoop() {
 	semrelease(&rtRefill.up)
 	for {
 		rtRefill.state.Store(rtRefillRuns)
-		rtFreshTouch()
+		rtFreshTouch(true)
 		rtRefillAll()
 		if gcBlackenEnabled != 0 && gcMarkWorkAvailable() {
 			// Left by us or by a task while every ordinary P has gone
@@ -194,6 +194,23 @@ func rtRefillSleep() {
 	exitsyscall()
 }
 
+// rtRefillYield lets go of the P of the rtrefill thread, which calls it, until the
+// stop in progress is over, if there is one. The tasks are stopped once it has
+// (rtSlackAt). In the lab, arm64, it was in a system call that brings in memory when
+// they were, and they waited for 1.2 ms.
+//
+//go:nosplit
+func rtRefillYield() {
+	if !sched.gcwaiting.Load() {
+		return
+	}
+	entersyscall()
+	for sched.gcwaiting.Load() {
+		usleep(rtSlackPoll / 1000)
+	}
+	exitsyscall()
+}
+
 // rtRefillWake makes the rtrefill thread look at the reserves, once it runs.
 func rtRefillWake() {
 	if rtRefill.state.Load() != rtRefillNone && rtRefill.state.Swap(rtRefillWanted) == rtRefillParked {
@@ -216,15 +233,18 @@ func rtRefillAll() {
 		if r == nil {
 			continue
 		}
-		rtReserveTidy(pp)
+		rtReserveTidy(pp, true)
 		if pp.rt.task == 0 {
 			continue
 		}
 		for spc := range r.class {
 			want := r.class[spc].want.Load()
 			for j := range want {
-				if e := &r.class[spc].spans[j]; e.Load() == 0 && !rtRefillOne(e, spanClass(spc)) {
-					return
+				if e := &r.class[spc].spans[j]; e.Load() == 0 {
+					rtRefillYield()
+					if !rtRefillOne(e, spanClass(spc)) {
+						return
+					}
 				}
 			}
 		}
@@ -406,14 +426,14 @@ func rtReserveRenew(s *mspan) bool {
 func rtReserveFinish() {
 	for _, pp := range rtSched.ps {
 		if pp.rt.reserve != nil {
-			rtReserveTidy(pp)
+			rtReserveTidy(pp, false)
 		}
 	}
 }
 
 // rtReserveTidy sweeps what is stale in the reserve of pp, and drops what no task
-// of pp wants.
-func rtReserveTidy(pp *rtP) {
+// of pp wants. The rtrefill thread makes way for a stop.
+func rtReserveTidy(pp *rtP, refill bool) {
 	r := pp.rt.reserve
 	for i := range r.full {
 		mp := acquirem()
@@ -432,6 +452,9 @@ func rtReserveTidy(pp *rtP) {
 			e := &class.spans[i]
 			if e.Load() == 0 {
 				continue
+			}
+			if refill {
+				rtRefillYield()
 			}
 			mp := acquirem()
 			if s := rtReserveGet(e); s != nil {

@@ -172,13 +172,19 @@ func rtSlackAsk(need, waited int64) int64 {
 }
 
 // rtSlackAt reports whether something that takes need may begin now, and if
-// not, when to look again. late says that it has waited for long.
+// not, when to look again. late says that it has waited for long, tasks that the
+// tasks are to be stopped: the runtime's own threads have reserved Ps as well
+// (rtHelper), and the tasks would wait until these stop.
 //
 //go:nosplit
-func rtSlackAt(now, need int64, late bool) (ok bool, again int64) {
+func rtSlackAt(now, need int64, late, tasks bool) (ok bool, again int64) {
 	ok = true
 	for _, pp := range rtSched.ps {
-		if t := rtSlackOf(pp, now, need, late); t != 0 {
+		t := rtSlackOf(pp, now, need, late)
+		if tasks && pp.rt.task == 0 && pp.rt.turn&1 != 0 {
+			t = now + rtSlackPoll
+		}
+		if t != 0 {
 			ok = false
 			again = max(again, t)
 		}
@@ -294,7 +300,7 @@ func rtSlackLock(reason stwReason) bool {
 		return false
 	}
 	rtSlack.since = nanotime()
-	if !rtSlackWait(reason, rtSlackNeed(reason)) && reason == rtSlackForEachP {
+	if !rtSlackWait(reason, rtSlackNeed(reason), false) && reason == rtSlackForEachP {
 		rtSlack.forced[reason].Add(1)
 	}
 	rtSlack.stops.Add(1)
@@ -313,14 +319,15 @@ func rtSlackTasks(reason stwReason) {
 	} else {
 		rtSlack.since = max(rtSlack.since, now-rtSlackBound/2)
 	}
-	if !rtSlackWait(reason, rtSlack.rest[reason].expected()+rtSlackMargin) {
+	if !rtSlackWait(reason, rtSlack.rest[reason].expected()+rtSlackMargin, true) {
 		rtSlack.forced[reason].Add(1)
 	}
 }
 
 // rtSlackWait takes sched.lock when there is slack for something that takes
-// need, or rtSlackBound after rtSlack.since; then it reports false.
-func rtSlackWait(reason stwReason, need int64) bool {
+// need, or rtSlackBound after rtSlack.since; then it reports false. tasks is as for
+// rtSlackAt.
+func rtSlackWait(reason stwReason, need int64, tasks bool) bool {
 	bound := int64(rtSlackBound)
 	if reason.isGC() && rtOverLimit() {
 		bound = 0 // memory goes before slack
@@ -332,7 +339,7 @@ func rtSlackWait(reason stwReason, need int64) bool {
 		now := nanotime()
 		late := now-rtSlack.since >= rtSlackLate
 		ask := rtSlackAsk(need, now-start)
-		ok, again := rtSlackAt(now, ask, late)
+		ok, again := rtSlackAt(now, ask, late, tasks)
 		forced := now-rtSlack.since >= bound
 		if ok || forced {
 			rtBoostSelf(rtStopPrio())
@@ -342,7 +349,7 @@ func rtSlackWait(reason stwReason, need int64) bool {
 			lock(&allpLock)
 			unlock(&allpLock)
 			rtSlack.begun = nanotime()
-			if ok, again = rtSlackAt(rtSlack.begun, ask, late); ok || forced {
+			if ok, again = rtSlackAt(rtSlack.begun, ask, late, tasks); ok || forced {
 				if w := rtSlack.begun - start; w > 0 {
 					rtSlack.waited.Add(w)
 					rtSlack.max.Store(max(w, rtSlack.max.Load()))
