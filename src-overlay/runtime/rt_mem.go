@@ -170,10 +170,9 @@ func rtFreshTouch(refill bool) {
 // tasks have stopped, so that it needs no span then: two page faults and a search
 // for a fresh one, and after a cycle up to a hundred to be swept first. A change of
 // GOMAXPROCS allocates slices of pointers to Ps and of numbers of Ps, and Ps if there
-// have never been as many; a goroutine profile the stacks of the caller and of the tasks. If the P of
-// the caller is one of those that a change of GOMAXPROCS destroys, it goes on with
-// the first. (That one's cache empty, a stop was of 490 µs in the lab, where 160
-// had been the longest.)
+// have never been as many; a goroutine profile the stacks of the caller and of the
+// tasks. If the P of the caller is one of those that a change of GOMAXPROCS destroys,
+// it goes on with the first.
 func rtWarmCache(reason stwReason) {
 	pp := getg().m.p.ptr()
 	if rtReserved(pp) {

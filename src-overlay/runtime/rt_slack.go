@@ -32,10 +32,9 @@
 //
 // The longest stop is still to come, so for a while each look asks for room for twice
 // the longest that is known, or the best moment: a task of 1 kHz has one each
-// millisecond. (Without that one of 345 stops made a task 44 µs late, beside all
-// loads of the latency suite, where stops are rare. With three times the second
-// look rarely succeeds in the period in which the first has, and the ordinary part
-// of the program stands still until the next.)
+// millisecond. (With three times the second look rarely succeeds in the period in
+// which the first has, and the ordinary part of the program stands still until the
+// next.)
 //
 // A stop looks twice: where the whole is expected to fit, before it begins with
 // the ordinary Ps, so that these rarely wait for the tasks; and before it stops
