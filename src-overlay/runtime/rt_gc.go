@@ -7,10 +7,11 @@
 // The garbage collector and real-time goroutines.
 //
 // A real-time goroutine owes the collector nothing: no mark assist, no sweep
-// credit, no reclaiming of pages, and it does not start cycles itself. What it would have owed for
-// marking is taken from the credit of the background workers, so that
-// ordinary allocators assist in its stead and the heap goal holds; what it
-// would have swept, the proportional sweep makes ordinary allocators sweep.
+// credit, no reclaiming of pages, and it does not start cycles itself. What it
+// would have owed for marking is taken from the credit of the background
+// workers, so that ordinary allocators assist in its stead and the heap goal
+// holds; what it would have swept, the proportional sweep makes ordinary
+// allocators sweep.
 // A cycle that its allocation makes due is started by the forced-GC helper.
 
 // A mark worker looks for a stop between two pieces of work, and every task

@@ -145,9 +145,8 @@ func rtSysAlloc(p unsafe.Pointer, size uintptr) {
 // rtFreshPart is how much of a piece is brought in at a time, bytes.
 const rtFreshPart = 64 << 10
 
-// rtFreshTouch brings in what has been noted. The rtrefill thread makes way for a
-// stop.
-func rtFreshTouch(refill bool) {
+// rtFreshTouch brings in what has been noted.
+func rtFreshTouch() {
 	n := rtFresh.n.Load()
 	if n == rtFresh.done.Load() {
 		return
@@ -156,9 +155,7 @@ func rtFreshTouch(refill bool) {
 	for i := range rtFresh.piece {
 		w := rtFresh.piece[i].Swap(0)
 		for p, size := w&^4095, w&4095*4096; size > 0; {
-			if refill {
-				rtRefillYield()
-			}
+			rtRefillYield()
 			n := min(size, rtFreshPart)
 			madvise(unsafe.Pointer(p), n, _MADV_POPULATE_WRITE)
 			p, size = p+n, size-n
@@ -187,8 +184,8 @@ func rtWarmCache(reason stwReason) {
 		}
 		n := uintptr(2*numCPUStartup + int32(cap(allp)) + 2*rtSched.attached)
 		warm := func() {
-			rtWarmClasses(pp.mcache, n*goarch.PtrSize, false)
-			rtWarmClasses(pp.mcache, n*4, true)
+			rtWarmClasses(n*goarch.PtrSize, false)
+			rtWarmClasses(n*4, true)
 		}
 		warm()
 		if first := rtSched.ord[0]; first != pp {
@@ -197,13 +194,14 @@ func rtWarmCache(reason stwReason) {
 			pp.mcache, first.mcache = first.mcache, pp.mcache
 		}
 	case stwGoroutineProfile:
-		rtWarmClasses(pp.mcache, uintptr(debug.profstackdepth)*goarch.PtrSize, true)
+		rtWarmClasses(uintptr(debug.profstackdepth)*goarch.PtrSize, true)
 	}
 }
 
-// rtWarmClasses makes room for objects of up to most bytes in c, the cache of the
+// rtWarmClasses makes room for objects of up to most bytes in the cache of the
 // calling P.
-func rtWarmClasses(c *mcache, most uintptr, noscan bool) {
+func rtWarmClasses(most uintptr, noscan bool) {
+	c := getg().m.p.ptr().mcache
 	for sc := uint8(2); sc < gc.NumSizeClasses; sc++ {
 		rtWarmClass(c, makeSpanClass(sc, noscan))
 		if uintptr(gc.SizeClassToSize[sc]) >= most {

@@ -217,7 +217,7 @@ func rtGrow() {
 	if rtWarmed.CompareAndSwap(0, 1) {
 		systemstack(rtWarmSpanSets)
 	}
-	rtFreshTouch(false)
+	rtFreshTouch()
 	fresh := make([]*rtP, max(4, rtSched.attached))
 	for i := range fresh {
 		fresh[i] = new(rtP)
@@ -241,7 +241,9 @@ func rtStopPs(reason stwReason, start int64) {
 		return
 	}
 	rtFlushOrd(reason)
-	rtWarmCache(reason)
+	if atomic.Load(&rtSched.active) != 0 {
+		rtWarmCache(reason)
+	}
 	rtSlack.begin.add(nanotime() - start)
 	rtSlackTasks(reason) // takes sched.lock
 	mp := getg().m
@@ -281,10 +283,11 @@ func rtFlushOrd(reason stwReason) {
 	if reason != stwReadMemStats && reason != stwGOMAXPROCS {
 		return
 	}
-	for i, pp := range rtSched.ord {
-		if i == 0 && reason == stwGOMAXPROCS {
-			continue
-		}
+	ps := rtSched.ord
+	if reason == stwGOMAXPROCS {
+		ps = ps[1:]
+	}
+	for _, pp := range ps {
 		// Not by flushmcache: the world counts as running.
 		if c := pp.mcache; c != nil {
 			c.releaseAll()

@@ -81,8 +81,8 @@ type rtReserveClass struct {
 	want  atomic.Uint32                  // spans to keep ready
 	top   atomic.Uint32                  // the most that want has been
 	most  uint32                         // that the task has needed
-	taken uint32                         // by the task, since since
-	since int64                          // ns
+	taken uint32                         // spans that the task has taken since
+	since int64                          // this time, ns
 	spans [rtReserveDepth]atomic.Uintptr // *mspan, which are not in the heap; none from top on
 }
 
@@ -165,7 +165,7 @@ func rtRefillLoop() {
 	semrelease(&rtRefill.up)
 	for {
 		rtRefill.state.Store(rtRefillRuns)
-		rtFreshTouch(true)
+		rtFreshTouch()
 		rtRefillAll()
 		if gcBlackenEnabled != 0 && gcMarkWorkAvailable() {
 			// Left by us or by a task while every ordinary P has gone
@@ -194,14 +194,14 @@ func rtRefillSleep() {
 	exitsyscall()
 }
 
-// rtRefillYield lets go of the P of the rtrefill thread, which calls it, until the
-// stop in progress is over, if there is one. The tasks are stopped once it has
-// (rtSlackAt). In the lab, arm64, it was in a system call that brings in memory when
-// they were, and they waited for 1.2 ms.
+// rtRefillYield lets go of the P of the rtrefill thread until the stop in progress
+// is over, if there is one. The tasks are stopped once it has (rtSlackAt). In the lab,
+// arm64, it was in a system call that brings in memory when they were, and they waited
+// for 1.2 ms. For other callers, who may be in that stop, it does nothing.
 //
 //go:nosplit
 func rtRefillYield() {
-	if !sched.gcwaiting.Load() {
+	if pp := getg().m.rt.p.ptr(); pp == nil || pp.rt.task != 0 || !sched.gcwaiting.Load() {
 		return
 	}
 	entersyscall()
@@ -233,7 +233,7 @@ func rtRefillAll() {
 		if r == nil {
 			continue
 		}
-		rtReserveTidy(pp, true)
+		rtReserveTidy(pp)
 		if pp.rt.task == 0 {
 			continue
 		}
@@ -426,14 +426,14 @@ func rtReserveRenew(s *mspan) bool {
 func rtReserveFinish() {
 	for _, pp := range rtSched.ps {
 		if pp.rt.reserve != nil {
-			rtReserveTidy(pp, false)
+			rtReserveTidy(pp)
 		}
 	}
 }
 
 // rtReserveTidy sweeps what is stale in the reserve of pp, and drops what no task
-// of pp wants. The rtrefill thread makes way for a stop.
-func rtReserveTidy(pp *rtP, refill bool) {
+// of pp wants.
+func rtReserveTidy(pp *rtP) {
 	r := pp.rt.reserve
 	for i := range r.full {
 		mp := acquirem()
@@ -453,9 +453,7 @@ func rtReserveTidy(pp *rtP, refill bool) {
 			if e.Load() == 0 {
 				continue
 			}
-			if refill {
-				rtRefillYield()
-			}
+			rtRefillYield()
 			mp := acquirem()
 			if s := rtReserveGet(e); s != nil {
 				if stale := rtReserveRenew(s); stale && (pp.rt.task == 0 || i >= class.want.Load()) {

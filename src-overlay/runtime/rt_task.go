@@ -239,9 +239,10 @@ func rtEnter(a *rtAttr) (task uint64, step int, errno uintptr) {
 }
 
 // rtHelper gives the calling goroutine, which does not end, a thread of its own
-// and a reserved P that is no task: its p.rt.task is 0, so that stops do not
-// wait for its slack, the watchdog does not look at it and nothing counts it. It
-// is less urgent than every task, and ordinary if it may not be SCHED_FIFO.
+// and a reserved P that is no task: its p.rt.task is 0, so that stops wait for it to
+// let go of the P (rtSlackAt) but not for its slack, the watchdog does not look at it
+// and nothing counts it. It is less urgent than every task, and ordinary if it may
+// not be SCHED_FIFO.
 func rtHelper(name string) {
 	gp := getg()
 	for LockOSThread(); gp.m == &m0; LockOSThread() {
