@@ -27,15 +27,20 @@
 // mark bits that has hardly been used before: nine page faults, which made a task
 // with 70 % utilization 237 µs late once, in the first cycles. What the runtime
 // has mapped for itself is brought in before the first task begins, and what it
-// maps later by the rtrefill thread in its next turn. The thread asks the kernel
-// to do it (Linux 5.14 and later), since a piece may be unmapped meanwhile, as
-// buffers of the execution trace are.
+// maps later by the rtrefill thread in its next turn, or by a stop or a safepoint
+// round that comes before that. They ask the kernel to do it (Linux 5.14 and later),
+// since a piece may be unmapped meanwhile, as buffers of the execution trace are.
 //
 // Fresh spans are touched by who needs them first, and some stops allocate with
-// the world stopped, or need a larger stack. rtWarmCache and rtSemacquire see to
-// it before. (Four page faults in a goroutine profile's first stops made a task
-// with 70 % utilization 80 µs late, eight for the stack of a collector's worker
-// 217 µs, at any time.)
+// the world stopped, or need a larger stack, or write to memory of the caller.
+// rtWarmCache, rtSemacquire, rtTouch and rtTouchProfile see to it before. (Four page
+// faults in a goroutine profile's first stops made a task with 70 % utilization 80
+// µs late, eight for the stack of a collector's worker 217 µs, at any time.)
+//
+// A page fault is not only slow. It may wait for a lock of the kernel's memory
+// management whose holder, an ordinary thread of whatever process, then runs with
+// the priority of who waits until it lets go: beside stress-ng's vm stressor that
+// was two milliseconds once, in a stop that should have lasted a tenth of one.
 //
 // Large objects, stacks and data that a task touches first are still page faults
 // of its own; Prepare of package rtgo.dev/rtgo/rt is for that. Spans of small
@@ -46,6 +51,7 @@ package runtime
 import (
 	"internal/cpu"
 	"internal/goarch"
+	"internal/profilerecord"
 	"internal/runtime/atomic"
 	"internal/runtime/gc"
 	"internal/runtime/syscall/linux"
@@ -123,44 +129,76 @@ func rtWarmSpanSets() {
 // rtFresh are the pieces of memory that the runtime has mapped for itself and
 // nobody has brought in on purpose: the last of as many as there is room for.
 var rtFresh struct {
-	n, done atomic.Uint32 // noted since the program began; looked at
-	piece   [256]atomic.Uintptr
+	n     atomic.Uint32 // noted since the program began
+	left  atomic.Int32  // in piece
+	piece [256]atomic.Uintptr
 }
 
-// rtFreshMax is the largest piece that is brought in, bytes.
-const rtFreshMax = 1 << 20
+const (
+	// rtFreshMax is the largest mapping that is brought in, bytes. The table of
+	// the profilers' buckets has 1.4 MB.
+	rtFreshMax = 2 << 20
 
-// rtSysAlloc notes a piece of memory that sysAlloc has mapped. An entry is
-// the address, and in the bits that are 0 in it the size in units of 4 KB.
+	// rtFreshPart is how much of it is one piece, which is brought in at a time,
+	// bytes.
+	rtFreshPart = 64 << 10
+)
+
+// rtSysAlloc notes memory that sysAlloc has mapped. An entry is the address, and in
+// the bits that are 0 in it the size in units of 4 KB.
 //
 //go:nosplit
 func rtSysAlloc(p unsafe.Pointer, size uintptr) {
 	if p == nil || size > rtFreshMax {
 		return
 	}
-	i := rtFresh.n.Add(1) - 1
-	rtFresh.piece[i%uint32(len(rtFresh.piece))].Store(uintptr(p) | (size+4095)/4096)
-}
-
-// rtFreshPart is how much of a piece is brought in at a time, bytes.
-const rtFreshPart = 64 << 10
-
-// rtFreshTouch brings in what has been noted.
-func rtFreshTouch() {
-	n := rtFresh.n.Load()
-	if n == rtFresh.done.Load() {
-		return
-	}
-	rtFresh.done.Store(n)
-	for i := range rtFresh.piece {
-		w := rtFresh.piece[i].Swap(0)
-		for p, size := w&^4095, w&4095*4096; size > 0; {
-			rtRefillYield()
-			n := min(size, rtFreshPart)
-			madvise(unsafe.Pointer(p), n, _MADV_POPULATE_WRITE)
-			p, size = p+n, size-n
+	for off := uintptr(0); off < size; off += rtFreshPart {
+		i := rtFresh.n.Add(1) - 1
+		w := (uintptr(p) + off) | (min(size-off, rtFreshPart)+4095)/4096
+		if rtFresh.piece[i%uint32(len(rtFresh.piece))].Swap(w) == 0 {
+			rtFresh.left.Add(1)
 		}
 	}
+}
+
+// rtFreshTouch brings in what has been noted. The rtrefill thread makes way for a
+// stop between two pieces, and that brings in the rest before it stops the tasks.
+func rtFreshTouch() {
+	for i := 0; i < len(rtFresh.piece) && rtFresh.left.Load() != 0; i++ {
+		rtRefillYield()
+		if w := rtFresh.piece[i].Swap(0); w != 0 {
+			rtFresh.left.Add(-1)
+			madvise(unsafe.Pointer(w&^4095), w&4095*4096, _MADV_POPULATE_WRITE)
+		}
+	}
+}
+
+// rtTouch brings in the n bytes at p. Others may be using them: an atomic write that
+// changes nothing disturbs none.
+//
+//go:nosplit
+func rtTouch(p unsafe.Pointer, n uintptr) {
+	if n == 0 {
+		return
+	}
+	for off := uintptr(0); off < n; off += physPageSize {
+		atomic.Or8((*uint8)(add(p, off)), 0)
+	}
+	atomic.Or8((*uint8)(add(p, n-1)), 0)
+}
+
+// rtTouchProfile is rtTouch for what a goroutine profile writes to with the world
+// stopped: the records and labels of the caller and of the tasks, and pcbuf.
+func rtTouchProfile(p []profilerecord.StackRecord, labels []unsafe.Pointer, pcbuf []uintptr) {
+	n := int(atomic.Load(&rtSched.active)) + 1
+	rtTouchSlice(p, n)
+	rtTouchSlice(labels, n)
+	rtTouchSlice(pcbuf, len(pcbuf))
+}
+
+func rtTouchSlice[T any](s []T, n int) {
+	var t T
+	rtTouch(unsafe.Pointer(unsafe.SliceData(s)), uintptr(min(n, len(s)))*unsafe.Sizeof(t))
 }
 
 // rtWarmCache makes room for what a stop for the given reason allocates once the
@@ -180,8 +218,11 @@ func rtWarmCache(reason stwReason) {
 		for i := range rtFreshPs {
 			if rtFreshPs[i] == nil {
 				rtFreshPs[i] = new(p)
+				rtTouch(unsafe.Pointer(rtFreshPs[i]), unsafe.Sizeof(p{}))
 			}
 		}
+		rtWarmTimers(&pp.timers)
+		rtWarmTimers(&rtSched.ord[0].timers)
 		n := uintptr(2*numCPUStartup + int32(cap(allp)) + 2*rtSched.attached)
 		warm := func() {
 			rtWarmClasses(n*goarch.PtrSize, false)
@@ -229,6 +270,31 @@ func rtWarmClass(c *mcache, spc spanClass) {
 		}
 	}
 	rtSched.warmSink = nil
+	s := c.alloc[spc]
+	rtTouch(unsafe.Pointer(s.base()), s.npages*pageSize)
+}
+
+// rtWarmTimers makes room in ts for the timers of all ordinary Ps, which timers.take
+// would do one after the other.
+func rtWarmTimers(ts *timers) {
+	n := uint32(0)
+	for _, pp := range rtSched.ord {
+		n += pp.timers.len.Load()
+	}
+	if n == ts.len.Load() {
+		return
+	}
+	ts.lock()
+	room := cap(ts.heap)
+	ts.unlock()
+	if room >= int(n) {
+		return
+	}
+	heap := make([]timerWhen, 2*n)
+	ts.lock()
+	// A task may have run some of them meanwhile, but added none.
+	ts.heap = heap[:copy(heap, ts.heap)]
+	ts.unlock()
 }
 
 // rtWarmWork sees to it that there are work buffers for the scan of a stack, which

@@ -106,7 +106,10 @@ func rtSlackProfile(pcbuf []uintptr) {}
 func rtClear(size uintptr, x unsafe.Pointer) bool { return false }
 func rtNoScavenge() bool                          { return false }
 func rtSysAlloc(p unsafe.Pointer, size uintptr)   {}
-func rtSemacquire(addr *uint32)                   {}
-func rtNewP() *p                                  { return nil }
-func rtNoGCTest(t gcTrigger) bool                 { return false }
-func rtMetrics()                                  {}
+func rtTouch(p unsafe.Pointer, n uintptr)         {}
+func rtTouchProfile[R any](records []R, labels []unsafe.Pointer, pcbuf []uintptr) {
+}
+func rtSemacquire(addr *uint32)   {}
+func rtNewP() *p                  { return nil }
+func rtNoGCTest(t gcTrigger) bool { return false }
+func rtMetrics()                  {}

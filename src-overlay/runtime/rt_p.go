@@ -243,6 +243,8 @@ func rtStopPs(reason stwReason, start int64) {
 	rtFlushOrd(reason)
 	if atomic.Load(&rtSched.active) != 0 {
 		rtWarmCache(reason)
+		rtWarmWork()
+		rtFreshTouch()
 	}
 	rtSlack.begin.add(nanotime() - start)
 	rtSlackTasks(reason) // takes sched.lock
@@ -275,23 +277,38 @@ func rtStopPs(reason stwReason, start int64) {
 }
 
 // rtFlushOrd empties the caches of the ordinary Ps, which have stopped, for a stop
-// that would do it when the tasks have stopped as well: ReadMemStats, and a change
-// of GOMAXPROCS for those that it destroys, which is never the first. (In the lab,
-// arm64, that was half of the 240 µs for which a task could not run, of the 270 µs
-// for which it slept.)
+// that would do it when the tasks have stopped as well: ReadMemStats, a change of
+// GOMAXPROCS for those that it destroys, which is never the first, and mark
+// termination for the P of the caller, whose spans it would sweep, which takes mark
+// bits that may have to be mapped first. (In the lab, arm64, that was half of the 240
+// µs for which a task could not run in ReadMemStats, of the 270 µs for which it slept.)
 func rtFlushOrd(reason stwReason) {
-	if reason != stwReadMemStats && reason != stwGOMAXPROCS {
-		return
-	}
 	ps := rtSched.ord
-	if reason == stwGOMAXPROCS {
+	switch reason {
+	case stwReadMemStats:
+	case stwGOMAXPROCS:
 		ps = ps[1:]
+	case stwGCMarkTerm:
+		mine := getg().m.p.ptr()
+		if rtReserved(mine) {
+			return
+		}
+		ps = ps[mine.id : mine.id+1]
+	default:
+		return
 	}
 	for _, pp := range ps {
 		// Not by flushmcache: the world counts as running.
 		if c := pp.mcache; c != nil {
 			c.releaseAll()
 			stackcache_clear(c)
+		}
+		if reason == stwGOMAXPROCS {
+			// p.destroy would unmap the rings of the queue. Others use it in
+			// the mark phase only, and that does not begin now.
+			worldStopped() // destroy asserts it
+			pp.gcw.spanq.destroy()
+			worldStarted()
 		}
 	}
 	rtSlack.flushed = reason == stwReadMemStats

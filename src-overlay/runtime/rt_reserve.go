@@ -263,11 +263,8 @@ func rtRefillOne(e *atomic.Uintptr, spc spanClass) bool {
 	}
 	s.sweepgen = mheap_.sweepgen + 3
 	// The task shall not meet the page faults, of objects or of the heap bits
-	// behind them. Objects in use by others may be there: an atomic write that
-	// changes nothing disturbs none.
-	for p := s.base(); p < s.base()+s.npages*pageSize; p += physPageSize {
-		atomic.Or8((*uint8)(unsafe.Pointer(p)), 0)
-	}
+	// behind them.
+	rtTouch(unsafe.Pointer(s.base()), s.npages*pageSize)
 	rtReservePut(e, s)
 	releasem(mp)
 	return true

@@ -298,6 +298,10 @@ func rtSlackLock(reason stwReason) bool {
 	if atomic.Load(&rtSched.active) == 0 || getg().m.rt.p != 0 {
 		return false
 	}
+	if reason == rtSlackForEachP {
+		rtWarmWork()
+		rtFreshTouch()
+	}
 	rtSlack.since = nanotime()
 	if !rtSlackWait(reason, rtSlackNeed(reason), false) && reason == rtSlackForEachP {
 		rtSlack.forced[reason].Add(1)
