@@ -48,7 +48,7 @@ steps=(
 	"rt|10|the rt module and the latency suite under out/go"
 	"stress|5|random use of real-time goroutines, also with the collector's checks"
 	"text|10|GOEXPERIMENT=nort compiles upstream's machine code"
-	"lab|25|smoke test under PREEMPT_RT kernels|beside"
+	"lab|25|smoke test under PREEMPT_RT kernels, and what happens in a stop there|beside"
 	"release|15|release archives of both platforms, verified and used"
 	"upstream|30|Go's own tests, patched against unpatched"
 	"realtime|10|Go's own tests, each in a real-time goroutine"
@@ -201,7 +201,7 @@ step_realtime() {
 }
 
 step_lab() {
-	"$rtgo" lab smoke
+	"$rtgo" lab smoke && RTGO_GOROOT="$PWD/out/go" go test -count=1 -v -timeout 15m ./test/lab
 }
 
 step_image() {
