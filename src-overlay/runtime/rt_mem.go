@@ -96,12 +96,6 @@ var rtWarmed atomic.Uint32
 //
 //go:systemstack
 func rtWarmSpanSets() {
-	touch := func(p unsafe.Pointer, size uintptr) {
-		for off := uintptr(0); off < size; off += physPageSize {
-			*(*byte)(add(p, off)) = 0
-		}
-		*(*byte)(add(p, size-1)) = 0
-	}
 	const (
 		spine = spanSetInitSpineCap * goarch.PtrSize
 		block = unsafe.Sizeof(spanSetBlock{})
@@ -113,14 +107,14 @@ func rtWarmSpanSets() {
 				lock(&b.spineLock)
 				if b.spineCap == 0 {
 					p := persistentalloc(spine, cpu.CacheLineSize, &memstats.gcMiscSys)
-					touch(p, spine)
+					rtTouch(p, spine)
 					b.spine.StoreNoWB(spanSetSpinePointer{p})
 					b.spineCap = spanSetInitSpineCap
 				}
 				unlock(&b.spineLock)
 			}
 			p := persistentalloc(block, max(cpu.CacheLineSize, tagAlign), &memstats.gcMiscSys)
-			touch(p, block)
+			rtTouch(p, block)
 			spanSetBlockPool.free((*spanSetBlock)(p))
 		}
 	}
