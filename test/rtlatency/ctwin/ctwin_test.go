@@ -8,11 +8,14 @@ package ctwin
 
 import (
 	"debug/elf"
+	"encoding/binary"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"testing"
+	"time"
 
 	"rtgo.dev/rtgo/test/rtlatency/result"
 )
@@ -69,6 +72,40 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While it runs CPUs do not sleep, as while cyclictest and rtlatency do: a twin
+// without that measures the machine's idle states, and whatever is compared
+// with it looks better than it is.
+func TestIdleStatesBarred(t *testing.T) {
+	exe := build(t, runtime.GOARCH)
+	const file = "/dev/cpu_dma_latency"
+	limit := func() uint32 { // what is in force, in µs
+		b, err := os.ReadFile(file)
+		if err != nil || len(b) != 4 {
+			t.Skipf("%s: %d bytes, %v", file, len(b), err)
+		}
+		return binary.NativeEndian.Uint32(b)
+	}
+	if limit() == 0 {
+		t.Skip("another process bars idle states")
+	}
+	if f, err := os.OpenFile(file, os.O_WRONLY, 0); err != nil {
+		t.Skip(err)
+	} else {
+		f.Close()
+	}
+	cmd := exec.Command(exe, "-D1m")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for deadline := time.Now().Add(20 * time.Second); limit() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s says %d µs beside a running ctwin, want 0", file, limit())
+		}
 	}
 }
 

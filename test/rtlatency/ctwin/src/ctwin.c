@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -895,6 +896,16 @@ static i64 seconds(const char *s) {
 	return (i64)(d * 1e9);
 }
 
+// bar_idle_states keeps CPUs from sleeping as long as this process runs, as
+// cyclictest and rtlatency do: a CPU that sleeps takes long to wake.
+static void bar_idle_states(void) {
+	const char *file = "/dev/cpu_dma_latency";
+	int32_t us = 0;
+	int fd = open(file, O_WRONLY | O_CLOEXEC); // the kernel keeps the value as long as it is open
+	if (fd < 0 || write(fd, &us, sizeof us) != sizeof us)
+		fprintf(stderr, "WARN: %s: %s\n", file, strerror(errno));
+}
+
 int main(int argc, char **argv) {
 	static struct option longs[] = {
 		{"scenario", 1, 0, 1}, {"result", 1, 0, 2}, {"conns", 1, 0, 3}, {"policy", 1, 0, 4}, {"priority", 1, 0, 'p'},
@@ -948,6 +959,7 @@ int main(int argc, char **argv) {
 		setrlimit(RLIMIT_RTTIME, &rt);
 	if (mlock_all && mlockall(MCL_CURRENT | MCL_FUTURE))
 		die("-m: mlockall: %s: needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK (ulimit -l unlimited)", strerror(errno));
+	bar_idle_states();
 	struct sigaction sa = {.sa_handler = on_signal};
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
