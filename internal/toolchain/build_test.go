@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 	"rtgo.dev/rtgo/internal/upstream"
 )
 
@@ -394,14 +395,7 @@ func TestFindBootstrap(t *testing.T) {
 // TestStamp checks a built toolchain, in RTGO_GOROOT: its version, and what
 // the programs that it compiles say about it.
 func TestStamp(t *testing.T) {
-	goroot := os.Getenv("RTGO_GOROOT")
-	if goroot == "" {
-		t.Skip("set RTGO_GOROOT to a built toolchain, such as out/go")
-	}
-	goroot, err := filepath.EvalSymlinks(goroot)
-	if err != nil {
-		t.Fatal(err)
-	}
+	goroot := toolchaintest.Goroot(t)
 	stampFile, err := os.ReadFile(filepath.Join(goroot, StampFile))
 	if err != nil {
 		t.Fatal(err)

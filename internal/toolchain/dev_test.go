@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rtgo.dev/rtgo/internal/series"
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 	"rtgo.dev/rtgo/internal/upstream"
 )
 
@@ -22,10 +23,7 @@ import (
 // the edit, which must not take a minute. It takes the compilers of the
 // toolchain in RTGO_GOROOT.
 func TestInnerLoop(t *testing.T) {
-	goroot := os.Getenv("RTGO_GOROOT")
-	if goroot == "" {
-		t.Skip("set RTGO_GOROOT to a built toolchain, such as out/go")
-	}
+	goroot := toolchaintest.Goroot(t)
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 )
 
 const repo = "../.."
@@ -34,22 +36,6 @@ func imageDir(t *testing.T, variable string) string {
 		t.Skipf("set %s to the directory that ci/image.sh wrote", variable)
 	}
 	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func goroot(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("RTGO_GOROOT")
-	if dir == "" {
-		t.Skip("set RTGO_GOROOT to the built toolchain")
-	}
-	dir, err := filepath.EvalSymlinks(dir)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +134,7 @@ func same(t *testing.T, a, b string) int {
 // TestToolchainBytes: the toolchain in the image is, in every file, the one
 // built outside of it.
 func TestToolchainBytes(t *testing.T) {
-	n := same(t, filepath.Join(imageDir(t, "RTGO_IMAGE"), "rtgo/usr/local/go"), goroot(t))
+	n := same(t, filepath.Join(imageDir(t, "RTGO_IMAGE"), "rtgo/usr/local/go"), toolchaintest.Goroot(t))
 	if n < 10000 {
 		t.Fatalf("only %d files", n)
 	}
@@ -176,7 +162,7 @@ func versionFile(t *testing.T, goroot string) string {
 
 // TestLabels: what the labels say is so.
 func TestLabels(t *testing.T) {
-	root := goroot(t)
+	root := toolchaintest.Goroot(t)
 	b, err := os.ReadFile(root + ".json")
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +251,7 @@ func main() {
 // TestSameProgram: a program compiled in the image and outside of it, in other
 // directories, is the same file: with -trimpath, and without it not.
 func TestSameProgram(t *testing.T) {
-	root := goroot(t)
+	root := toolchaintest.Goroot(t)
 	for _, tt := range []struct {
 		name  string
 		flags []string

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 )
 
 const repo = "../.."
@@ -22,16 +24,8 @@ const repo = "../.."
 // rtlatency builds the latency suite for a guest.
 func rtlatency(t *testing.T, arch string) string {
 	t.Helper()
-	goroot := os.Getenv("RTGO_GOROOT")
-	if goroot == "" {
-		t.Skip("set RTGO_GOROOT to the built toolchain")
-	}
-	goroot, err := filepath.Abs(goroot)
-	if err != nil {
-		t.Fatal(err)
-	}
 	bin := filepath.Join(t.TempDir(), "rtlatency")
-	cmd := exec.Command(filepath.Join(goroot, "bin", "go"), "build", "-o", bin, "./test/rtlatency")
+	cmd := exec.Command(filepath.Join(toolchaintest.Goroot(t), "bin", "go"), "build", "-o", bin, "./test/rtlatency")
 	cmd.Dir = repo
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 )
 
 // govulncheck is the version of the scanner that the tests use.
@@ -215,14 +217,7 @@ func vulndb(t *testing.T, upstream string) string {
 // ways that docs/release.md gives.
 func TestGovulncheck(t *testing.T) {
 	r := open(t)
-	goroot := os.Getenv("RTGO_GOROOT")
-	if goroot == "" {
-		t.Skip("set RTGO_GOROOT to the built toolchain")
-	}
-	goroot, err := filepath.EvalSymlinks(goroot)
-	if err != nil {
-		t.Fatal(err)
-	}
+	goroot := toolchaintest.Goroot(t)
 	bin := t.TempDir()
 	if out, err := run(t, bin, []string{"GOBIN=" + bin, "GOTOOLCHAIN=local", "GOSUMDB=" + os.Getenv("GOSUMDB")}, "go", "install", govulncheck); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -5,8 +5,8 @@
 // Package swap tests that a built rtgo can take the place of the installed Go
 // in every way in which people select a toolchain.
 //
-// The tests use the GOROOT named by RTGO_GOROOT, or out/go in the repository,
-// and the stock Go on PATH. They are skipped if nothing has been built.
+// The tests use the GOROOT named by RTGO_GOROOT and the stock Go on PATH. They
+// are skipped without that variable.
 package swap
 
 import (
@@ -21,6 +21,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"rtgo.dev/rtgo/internal/toolchain/toolchaintest"
 )
 
 // A sdk is a Go installation.
@@ -34,27 +36,10 @@ func (s *sdk) bin(name string) string { return filepath.Join(s.root, "bin", name
 // rtgo returns the toolchain under test.
 func rtgo(t *testing.T) *sdk {
 	t.Helper()
-	root, named := os.LookupEnv("RTGO_GOROOT")
-	if !named || root == "" {
-		root = filepath.Join("..", "..", "out", "go")
-	}
-	real, err := filepath.EvalSymlinks(root)
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
-	if err == nil {
-		_, err = os.Stat(filepath.Join(real, "bin", "go"))
-	}
-	if err != nil {
-		if named && root != "" {
-			t.Fatalf("RTGO_GOROOT=%s is not a built GOROOT: %v", root, err)
-		}
-		t.Skipf("no built toolchain at %s: run ./build.sh, or set RTGO_GOROOT", root)
-	}
-	s := &sdk{root: real}
-	s.version = firstLine(t, real, "VERSION")
+	s := &sdk{root: toolchaintest.Goroot(t)}
+	s.version = firstLine(t, s.root, "VERSION")
 	if !regexp.MustCompile(`^go1\.\d+\.\d+-rtgo\d+$`).MatchString(s.version) {
-		t.Fatalf("%s/VERSION says %q, want go1.X.Y-rtgoN", real, s.version)
+		t.Fatalf("%s/VERSION says %q, want go1.X.Y-rtgoN", s.root, s.version)
 	}
 	return s
 }
