@@ -877,3 +877,58 @@ func init() {
 
 //go:noinline
 func profiled(n int) { allocate(n) }
+
+// What a task allocates while the collector marks outlives the cycle even if
+// nothing but its stack, which has been scanned, refers to it.
+func TestAllocateBlack(t *testing.T) {
+	needRT(t)
+	mustChild(t, "allocateblack", func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "GODEBUG=clobberfree=1") })
+}
+
+func init() {
+	children["allocateblack"] = func() {
+		var done atomic.Bool
+		var collecting sync.WaitGroup
+		collecting.Go(func() {
+			for !done.Load() {
+				runtime.GC()
+			}
+		})
+		must(Do(Attr{Priority: 30}, func() error {
+			for range 25 {
+				onStack[[2]uint64](100 * time.Microsecond)
+				onStack[[4]uint64](100 * time.Microsecond)
+				onStack[[88]uint64](100 * time.Microsecond)
+				onStack[struct {
+					_ *int
+					v [3]uint64
+				}](100 * time.Microsecond)
+			}
+			return nil
+		}))
+		done.Store(true)
+		collecting.Wait()
+		fmt.Println("ok")
+	}
+}
+
+// onStack allocates values of type T, pausing in between, and looks at them after
+// two collections.
+//
+//go:noinline
+func onStack[T comparable](pause time.Duration) {
+	var zero T
+	var keep [64]*T // stays on the stack: no write barrier tells the collector of them
+	for i := range keep {
+		keep[i] = new(T)
+		time.Sleep(pause)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	for n := m.NumGC; m.NumGC < n+2; runtime.ReadMemStats(&m) {
+		time.Sleep(pause)
+	}
+	for i, p := range keep {
+		check(*p == zero, "object %d of %T was freed: %v", i, zero, *p)
+	}
+}

@@ -13,6 +13,9 @@
 // holds; what it would have swept, the proportional sweep makes ordinary
 // allocators sweep.
 // A cycle that its allocation makes due is started by the forced-GC helper.
+// What it allocates while the collector marks is black, as everybody's is, but
+// marked in fewer steps (rtMarkNew). Rejected: marking all free objects of a span
+// at once, as the sweep takes marked ones for allocated and counts them.
 
 // A mark worker looks for a stop between two pieces of work, and every task
 // waits for the piece. Upstream's largest, 256 KB of data and 128 KB of an
@@ -21,7 +24,11 @@
 
 package runtime
 
-import "internal/runtime/atomic"
+import (
+	"internal/goexperiment"
+	"internal/runtime/atomic"
+	"unsafe"
+)
 
 const (
 	rtRootBlockBytes = 32 << 10
@@ -107,4 +114,52 @@ func rtForceGC() {
 // to be grown again, at a bad moment.
 func rtNoShrink(gp *g) bool {
 	return rtPOf(gp) != nil
+}
+
+// rtBlack is where a reserved P marks what it allocates from a span in a cycle.
+// Nothing of it moves in that time: the span is swept, and given back or set up
+// anew, only after the cycle, of which no mark bits are freed before the next.
+type rtBlack struct {
+	span  uintptr // the *mspan
+	marks uintptr // its mark bits
+	scans uintptr // and scanned bits, if it has them inline; else 0
+	cycle uint32  // work.cycles
+}
+
+// rtMarkNew is gcmarknewobject for a task. It reports false where upstream's way must
+// be taken.
+//
+//go:nowritebarrier
+//go:nosplit
+func rtMarkNew(span *mspan, obj uintptr) bool {
+	pp := getg().m.p.ptr()
+	return rtReserved(pp) && rtMarkBlack((*rtP)(unsafe.Pointer(pp)), span, obj)
+}
+
+// rtMarkBlack takes half of upstream's instructions, which is a tenth of a cycle that
+// allocates 2 KB in small objects. Upstream's way for the first object of a span checks
+// the phase and marks the page.
+//
+//go:nowritebarrier
+//go:nosplit
+func rtMarkBlack(pp *rtP, span *mspan, obj uintptr) bool {
+	b := &pp.rt.black
+	if b.span != uintptr(unsafe.Pointer(span)) || b.cycle != work.cycles.Load() {
+		b.span = uintptr(unsafe.Pointer(span))
+		b.cycle = work.cycles.Load()
+		b.marks = uintptr(unsafe.Pointer(span.markBitsForIndex(0).bytep))
+		b.scans = 0
+		if goexperiment.GreenTeaGC && gcUsesSpanInlineMarkBits(span.elemsize) {
+			b.scans = uintptr(unsafe.Pointer(span.scannedBitsForIndex(0).bytep))
+		}
+		return false
+	}
+	i := span.objIndex(obj)
+	mask := uint8(1) << (i % 8)
+	atomic.Or8((*uint8)(unsafe.Pointer(b.marks+i/8)), mask)
+	if b.scans != 0 {
+		atomic.Or8((*uint8)(unsafe.Pointer(b.scans+i/8)), mask)
+	}
+	pp.gcw.bytesMarked += uint64(span.elemsize)
+	return true
 }

@@ -75,6 +75,7 @@ func rtGCStart(trigger gcTrigger) bool                  { return false }
 func rtKeepUser() bool                                  { return false }
 func rtForceGC()                                        {}
 func rtNoShrink(gp *g) bool                             { return false }
+func rtMarkNew(span *mspan, obj uintptr) bool           { return false }
 func rtReserveTake(c *mcache, spc spanClass) bool       { return false }
 func rtReserveGive(s *mspan) bool                       { return false }
 func rtReserveFinish()                                  {}

@@ -196,6 +196,7 @@ type pRT struct {
 	reserve *rtReserve         // nil until its first task
 	wb      *[rtWBBufs]rtWBBuf // nil until its first task
 	used    bool               // reserve or wb were, since the last rtReserveRefill
+	black   rtBlack
 }
 
 // rtSched is the state shared by all real-time goroutines.
