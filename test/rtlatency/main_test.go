@@ -18,7 +18,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"rtgo.dev/rtgo/test/rtlatency/campaign"
@@ -147,6 +149,39 @@ func TestSplit(t *testing.T) {
 	if err := cmd.Wait(); err != nil || len(tids) < 4 {
 		t.Errorf("%v; %d threads; %s", err, len(tids), line)
 	}
+}
+
+// A load that is over leaves no process behind: hackbench's go on when the one
+// that started them is gone.
+func TestLoadOnlyEnds(t *testing.T) {
+	if _, err := exec.LookPath("hackbench"); err != nil {
+		t.Skip("no hackbench (apt-get install rt-tests)")
+	}
+	cmd := program(t, "--load-only", "--load", "hackbench", "-D1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// Those that are killed take a moment to die.
+	var left []string
+	for range 100 {
+		left = nil
+		files, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range files {
+			b, _ := os.ReadFile(file)
+			_, rest, _ := strings.Cut(string(b), ") ")
+			// state, parent, process group, session
+			if f := strings.Fields(rest); len(f) > 3 && f[0] != "Z" && f[3] == strconv.Itoa(cmd.Process.Pid) {
+				left = append(left, filepath.Base(filepath.Dir(file)))
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	t.Errorf("%d processes of the load are left, such as %s", len(left), left[0])
 }
 
 func TestErrorsAreOneLine(t *testing.T) {

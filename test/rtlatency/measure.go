@@ -49,6 +49,7 @@ func loadOnly(o *options.Options) error {
 	if err != nil {
 		return err
 	}
+	defer r.Stop()
 	// Whoever measures beside the load waits for this line.
 	fmt.Println("# load started:", strings.Join(r.Info(), "; "))
 	var end <-chan time.Time

@@ -370,11 +370,22 @@ func (r *runner) underLoad(ctx context.Context, l string) error {
 }
 
 // twinFlags are the flags of a scenario that the C twin has as well. The
-// periods of its tasks never differ (-d0).
+// periods of its tasks never differ (-d0), and it does nothing after a wake-up
+// (--compute).
 func twinFlags(flags []string) []string {
-	return slices.DeleteFunc(slices.Clone(flags), func(f string) bool {
-		return f == "-d0" || strings.HasPrefix(f, "--timers")
-	})
+	var own []string
+	for i := 0; i < len(flags); i++ {
+		switch name, _, value := strings.Cut(flags[i], "="); name {
+		case "-d0":
+		case "--timers", "--compute":
+			if !value {
+				i++
+			}
+		default:
+			own = append(own, flags[i])
+		}
+	}
+	return own
 }
 
 // add completes a measurement and appends it.

@@ -115,6 +115,20 @@ func TestParts(t *testing.T) {
 }
 
 // A program that cannot run, and one whose end is a signal, are outcomes.
+func TestTwinFlags(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-i250 --conns=10":              "-i250 --conns=10",
+		"-d0 --timers=5 -t4":            "-t4",
+		"--compute 20 -i997":            "-i997",
+		"-i997 --timers 5 --compute=20": "-i997",
+		"--compute":                     "",
+	} {
+		if got := strings.Join(twinFlags(strings.Fields(flags)), " "); got != want {
+			t.Errorf("%q: %q, want %q", flags, got, want)
+		}
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	for _, c := range []struct{ exe, outcome string }{
 		{"testdata/fails.sh", result.Failed},
