@@ -896,13 +896,13 @@ func init() {
 		})
 		must(Do(Attr{Priority: 30}, func() error {
 			for range 25 {
-				onStack[[2]uint64](100 * time.Microsecond)
-				onStack[[4]uint64](100 * time.Microsecond)
-				onStack[[88]uint64](100 * time.Microsecond)
+				onStack[[2]uint64]()
+				onStack[[4]uint64]()
+				onStack[[88]uint64]()
 				onStack[struct {
 					_ *int
 					v [3]uint64
-				}](100 * time.Microsecond)
+				}]()
 			}
 			return nil
 		}))
@@ -916,7 +916,8 @@ func init() {
 // two collections.
 //
 //go:noinline
-func onStack[T comparable](pause time.Duration) {
+func onStack[T comparable]() {
+	const pause = 100 * time.Microsecond
 	var zero T
 	var keep [64]*T // stays on the stack: no write barrier tells the collector of them
 	for i := range keep {

@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -158,12 +157,12 @@ func TestLoadOnlyEnds(t *testing.T) {
 		t.Skip("no hackbench (apt-get install rt-tests)")
 	}
 	cmd := program(t, "--load-only", "--load", "hackbench", "-D1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	// Those that are killed take a moment to die.
-	var left []string
+	var left []int
 	for range 100 {
 		left = nil
 		files, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -172,7 +171,8 @@ func TestLoadOnlyEnds(t *testing.T) {
 			_, rest, _ := strings.Cut(string(b), ") ")
 			// state, parent, process group, session
 			if f := strings.Fields(rest); len(f) > 3 && f[0] != "Z" && f[3] == strconv.Itoa(cmd.Process.Pid) {
-				left = append(left, filepath.Base(filepath.Dir(file)))
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+				left = append(left, pid)
 			}
 		}
 		if len(left) == 0 {
@@ -180,8 +180,10 @@ func TestLoadOnlyEnds(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-	t.Errorf("%d processes of the load are left, such as %s", len(left), left[0])
+	for _, pid := range left { // in a process group of their own
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	t.Errorf("%d processes of the load are left, such as %d", len(left), left[0])
 }
 
 func TestErrorsAreOneLine(t *testing.T) {

@@ -375,10 +375,10 @@ func (r *runner) underLoad(ctx context.Context, l string) error {
 func twinFlags(flags []string) []string {
 	var own []string
 	for i := 0; i < len(flags); i++ {
-		switch name, _, value := strings.Cut(flags[i], "="); name {
+		switch name, _, joined := strings.Cut(flags[i], "="); name {
 		case "-d0":
 		case "--timers", "--compute":
-			if !value {
+			if !joined { // its value is the next
 				i++
 			}
 		default:

@@ -114,7 +114,6 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// A program that cannot run, and one whose end is a signal, are outcomes.
 func TestTwinFlags(t *testing.T) {
 	for flags, want := range map[string]string{
 		"-i250 --conns=10":              "-i250 --conns=10",
@@ -129,6 +128,7 @@ func TestTwinFlags(t *testing.T) {
 	}
 }
 
+// A program that cannot run, and one whose end is a signal, are outcomes.
 func TestOutcomes(t *testing.T) {
 	for _, c := range []struct{ exe, outcome string }{
 		{"testdata/fails.sh", result.Failed},
