@@ -144,9 +144,10 @@ func rtMarkNew(span *mspan, obj uintptr) bool {
 //go:nosplit
 func rtMarkBlack(pp *rtP, span *mspan, obj uintptr) bool {
 	b := &pp.rt.black
-	if b.span != uintptr(unsafe.Pointer(span)) || b.cycle != work.cycles.Load() {
+	cycle := work.cycles.Load()
+	if b.span != uintptr(unsafe.Pointer(span)) || b.cycle != cycle {
 		b.span = uintptr(unsafe.Pointer(span))
-		b.cycle = work.cycles.Load()
+		b.cycle = cycle
 		b.marks = uintptr(unsafe.Pointer(span.markBitsForIndex(0).bytep))
 		b.scans = 0
 		if goexperiment.GreenTeaGC && gcUsesSpanInlineMarkBits(span.elemsize) {

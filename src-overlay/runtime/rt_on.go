@@ -196,7 +196,7 @@ type pRT struct {
 	reserve *rtReserve         // nil until its first task
 	wb      *[rtWBBufs]rtWBBuf // nil until its first task
 	used    bool               // reserve or wb were, since the last rtReserveRefill
-	black   rtBlack
+	black   rtBlack            // where it marked last
 }
 
 // rtSched is the state shared by all real-time goroutines.
