@@ -15,7 +15,9 @@
 // A cycle that its allocation makes due is started by the forced-GC helper.
 // What it allocates while the collector marks is black, as everybody's is, but
 // marked in fewer steps (rtMarkNew). Rejected: marking all free objects of a span
-// at once, as the sweep takes marked ones for allocated and counts them.
+// at once, as the sweep takes marked ones for allocated and counts them; and marking
+// many at once after they have been allocated, as who meets one before makes work of
+// it, and with a task that goes on allocating marking need not come to an end.
 
 // A mark worker looks for a stop between two pieces of work, and every task
 // waits for the piece. Upstream's largest, 256 KB of data and 128 KB of an
@@ -118,41 +120,29 @@ func rtNoShrink(gp *g) bool {
 
 // rtBlack is where a reserved P marks what it allocates from a span in a cycle.
 // Nothing of it moves in that time: the span is swept, and given back or set up
-// anew, only after the cycle, of which no mark bits are freed before the next.
+// anew, only after the cycle, of which no mark bits are freed before the next. That
+// begins with no span here (rtReserveFinish).
 type rtBlack struct {
 	span  uintptr // the *mspan
 	marks uintptr // its mark bits
 	scans uintptr // and scanned bits, if it has them inline; else 0
-	cycle uint32  // work.cycles
 }
 
-// rtMarkNew is gcmarknewobject for a task. It reports false where upstream's way must
-// be taken.
+// rtMarkNew is gcmarknewobject for a task, in half of upstream's instructions, which is
+// a tenth of a cycle that allocates 2 KB in small objects. It reports false where
+// upstream's way must be taken: elsewhere, and for the first object of a span, for
+// which that checks the phase and marks the page.
 //
 //go:nowritebarrier
 //go:nosplit
 func rtMarkNew(span *mspan, obj uintptr) bool {
 	pp := getg().m.p.ptr()
-	return rtReserved(pp) && rtMarkBlack((*rtP)(unsafe.Pointer(pp)), span, obj)
-}
-
-// rtMarkBlack takes half of upstream's instructions, which is a tenth of a cycle that
-// allocates 2 KB in small objects. Upstream's way for the first object of a span checks
-// the phase and marks the page.
-//
-//go:nowritebarrier
-//go:nosplit
-func rtMarkBlack(pp *rtP, span *mspan, obj uintptr) bool {
-	b := &pp.rt.black
-	cycle := work.cycles.Load()
-	if b.span != uintptr(unsafe.Pointer(span)) || b.cycle != cycle {
-		b.span = uintptr(unsafe.Pointer(span))
-		b.cycle = cycle
-		b.marks = uintptr(unsafe.Pointer(span.markBitsForIndex(0).bytep))
-		b.scans = 0
-		if goexperiment.GreenTeaGC && gcUsesSpanInlineMarkBits(span.elemsize) {
-			b.scans = uintptr(unsafe.Pointer(span.scannedBitsForIndex(0).bytep))
-		}
+	if !rtReserved(pp) {
+		return false
+	}
+	b := &(*rtP)(unsafe.Pointer(pp)).rt.black
+	if b.span != uintptr(unsafe.Pointer(span)) {
+		b.set(span)
 		return false
 	}
 	i := span.objIndex(obj)
@@ -163,4 +153,18 @@ func rtMarkBlack(pp *rtP, span *mspan, obj uintptr) bool {
 	}
 	pp.gcw.bytesMarked += uint64(span.elemsize)
 	return true
+}
+
+// set makes span the one of b.
+//
+//go:nowritebarrier
+//go:nosplit
+//go:noinline
+func (b *rtBlack) set(span *mspan) {
+	b.span = uintptr(unsafe.Pointer(span))
+	b.marks = uintptr(unsafe.Pointer(span.markBitsForIndex(0).bytep))
+	b.scans = 0
+	if goexperiment.GreenTeaGC && gcUsesSpanInlineMarkBits(span.elemsize) {
+		b.scans = uintptr(unsafe.Pointer(span.scannedBitsForIndex(0).bytep))
+	}
 }

@@ -422,6 +422,7 @@ func rtReserveRenew(s *mspan) bool {
 // about to begin.
 func rtReserveFinish() {
 	for _, pp := range rtSched.ps {
+		pp.rt.black = rtBlack{}
 		if pp.rt.reserve != nil {
 			rtReserveTidy(pp)
 		}
