@@ -155,16 +155,25 @@ func rtSysAlloc(p unsafe.Pointer, size uintptr) {
 	}
 }
 
-// rtFreshTouch brings in what has been noted. The rtrefill thread makes way for a
-// stop between two pieces, and that brings in the rest before it stops the tasks.
+// rtFreshTouch brings in what has been noted.
 func rtFreshTouch() {
+	for rtFreshPiece() {
+	}
+}
+
+// rtFreshPiece brings in one piece of what has been noted, and reports whether there
+// was one. The rtrefill thread makes way for a stop before, and that brings in the
+// rest before it stops the tasks.
+func rtFreshPiece() bool {
 	for i := 0; i < len(rtFresh.piece) && rtFresh.left.Load() != 0; i++ {
 		rtRefillYield()
 		if w := rtFresh.piece[i].Swap(0); w != 0 {
 			rtFresh.left.Add(-1)
 			madvise(unsafe.Pointer(w&^4095), w&4095*4096, _MADV_POPULATE_WRITE)
+			return true
 		}
 	}
+	return false
 }
 
 // rtTouch brings in the n bytes at p. Others may be using them: an atomic write that
