@@ -61,7 +61,7 @@ func main() {
 }
 
 // commands are the words that may stand first on the command line.
-var commands = map[string]func(args []string) error{}
+var commands = map[string]func(args []string) error{scenario.PeerCommand: scenario.Peer}
 
 func exit(err error) {
 	switch {

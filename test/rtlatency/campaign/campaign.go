@@ -86,7 +86,7 @@ var Sets = map[string][]Item{
 		{"periodic/abs", []string{"-t2", "-d0", "--priospread"}}, {"periodic/abs", []string{"-t8", "-d0", "--priospread"}}, {"periodic/abs", []string{"-t32", "-d0", "--priospread"}},
 	},
 	"handover": all(scenario.Handover, scenario.Locks),
-	"network": {{"network/udp", nil}, {"network/udp", []string{"--conns=1000"}}, {"network/tcp", nil}, {"network/tcp", []string{"--conns=1000"}},
+	"network": {{"network/udp", nil}, {"network/udp", []string{"--conns=1000"}}, {"network/udp-peer", nil}, {"network/tcp", nil}, {"network/tcp", []string{"--conns=1000"}},
 		{"network/deadline", nil}},
 	"timers": {{"timers/sleep", []string{"-i10"}}, {"timers/sleep", []string{"-i50"}}, {"timers/sleep", []string{"-i1000"}}, {"timers/sleep", []string{"-i10000"}},
 		{"timers/million", nil}},

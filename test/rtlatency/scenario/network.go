@@ -145,16 +145,45 @@ func wantFiles(n int) error {
 	return nil
 }
 
+// listenUDP opens the socket of a UDP server on the loopback.
+func (r *Run) listenUDP() (*net.UDPConn, error) {
+	srv, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err == nil {
+		r.cleanup = append(r.cleanup, func() { srv.Close() })
+	}
+	return srv, err
+}
+
+// serveUDP answers requests until srv is closed, or until last is true at the time
+// of one.
+func (t *Task) serveUDP(srv *net.UDPConn, last func(now int64) bool) {
+	buf := make([]byte, 2*message)
+	for {
+		n, from, err := srv.ReadFromUDPAddrPort(buf)
+		now := clock.Now()
+		if err == nil {
+			t.sample(now-int64(binary.LittleEndian.Uint64(buf)), now)
+			_, err = srv.WriteToUDPAddrPort(buf[:n], from)
+		}
+		if err != nil {
+			t.run.fail(err)
+			return
+		}
+		if last(now) {
+			return
+		}
+	}
+}
+
 func udpEcho(r *Run) error {
 	n, err := r.conns(1)
 	if err != nil {
 		return err
 	}
-	srv, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	srv, err := r.listenUDP()
 	if err != nil {
 		return err
 	}
-	r.cleanup = append(r.cleanup, func() { srv.Close() })
 	addr := srv.LocalAddr().(*net.UDPAddr)
 	var cs []*rawClient
 	for range n {
@@ -165,20 +194,7 @@ func udpEcho(r *Run) error {
 		cs = append(cs, c)
 	}
 	r.task("server", r.Priority, r.Period, func(t *Task) {
-		buf := make([]byte, 2*message)
-		for {
-			n, from, err := srv.ReadFromUDPAddrPort(buf)
-			now := clock.Now()
-			if err != nil {
-				r.fail(err)
-				return
-			}
-			t.sample(now-int64(binary.LittleEndian.Uint64(buf)), now)
-			if _, err := srv.WriteToUDPAddrPort(buf[:n], from); err != nil {
-				r.fail(err)
-				return
-			}
-		}
+		t.serveUDP(srv, func(int64) bool { return false })
 	}).unpaced = true
 	r.clients("client", cs, func() { srv.Close() })
 	return nil
@@ -265,17 +281,9 @@ func deadline(r *Run) error {
 	if err != nil {
 		return err
 	}
-	local := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}
-	listen := func() (*net.UDPConn, error) {
-		c, err := net.ListenUDP("udp4", local)
-		if err == nil {
-			r.cleanup = append(r.cleanup, func() { c.Close() })
-		}
-		return c, err
-	}
 	addrs := make([]netip.AddrPort, n)
 	for i := range addrs {
-		c, err := listen()
+		c, err := r.listenUDP()
 		if err != nil {
 			return fmt.Errorf("connection %d of %d: %w", i+1, n, err)
 		}
@@ -291,11 +299,11 @@ func deadline(r *Run) error {
 			}
 		}()
 	}
-	quiet, err := listen()
+	quiet, err := r.listenUDP()
 	if err != nil {
 		return err
 	}
-	client, err := listen()
+	client, err := r.listenUDP()
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,14 @@ package scenario
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,6 +25,17 @@ import (
 	"rtgo.dev/rtgo/test/rtlatency/ctwin"
 	"rtgo.dev/rtgo/test/rtlatency/result"
 )
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == PeerCommand {
+		if err := Peer(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 func run(t *testing.T, s *Scenario, c Config) *Run {
 	t.Helper()
@@ -115,7 +131,7 @@ func TestNoDrift(t *testing.T) {
 }
 
 func TestLoops(t *testing.T) {
-	for _, name := range []string{"periodic/nanosleep", "handover/chan", "locks/mutex", "network/udp"} {
+	for _, name := range []string{"periodic/nanosleep", "handover/chan", "locks/mutex", "network/udp", "network/udp-peer"} {
 		s, err := Lookup(name)
 		if err != nil {
 			t.Fatal(err)
@@ -145,6 +161,41 @@ func TestCompute(t *testing.T) {
 		if none, half := used(0), used(50); half < none+20*time.Millisecond {
 			t.Errorf("%s: %v of CPU time, and %v with half of the period computing", name, none, half)
 		}
+	}
+}
+
+// A client in a process of its own that goes down ends the run, which says so.
+func TestPeerDies(t *testing.T) {
+	s, err := Lookup("network/udp-peer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(s, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for r.Tasks[0].Rec.Live().Cycles == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lists {
+		b, _ := os.ReadFile(l) // of a thread that may have ended
+		for _, pid := range strings.Fields(string(b)) {
+			n, err := strconv.Atoi(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+	if err := r.Wait(); err == nil || !strings.Contains(err.Error(), "peer: signal: killed") {
+		t.Errorf("error %v, want that of a killed peer", err)
 	}
 }
 
