@@ -58,9 +58,7 @@ func (l *lever) waiter(t *Task) {
 func (l *lever) waker(r *Run, period int64, sleep func(next int64)) {
 	next, n := r.begin+period, int64(1)
 	for ; !r.stopped.Load() && (r.end == 0 || next < r.end); next += period {
-		if now := clock.Now(); next < now {
-			next += (now - next) / period * period
-		}
+		next = skipMissed(next, period)
 		sleep(next)
 		if l.armed.Load() != n {
 			continue
@@ -304,9 +302,7 @@ func heldLock(r *Run, m sync.Locker) error {
 	r.task("lock", r.Priority, r.Period, func(t *Task) {
 		n := int64(1)
 		for next := r.begin + t.Period; !t.over(next); next += t.Period {
-			if now := clock.Now(); next < now {
-				next += (now - next) / t.Period * t.Period
-			}
+			next = skipMissed(next, t.Period)
 			r.rtSleep(next)
 			if held.Load() != n {
 				continue // the holder is not there yet: nothing to measure

@@ -41,13 +41,12 @@ type rawClient struct {
 	buf [message]byte
 }
 
-func newRawClient(typ int, addr *net.TCPAddr) (*rawClient, error) {
+func newRawClient(typ int, addr netip.AddrPort) (*rawClient, error) {
 	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	sa := &unix.SockaddrInet4{Port: addr.Port}
-	copy(sa.Addr[:], addr.IP.To4())
+	sa := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	// A client that waits for ever would outlive a server that failed.
 	tv := unix.NsecToTimeval(int64(time.Second))
 	err = errors.Join(
@@ -96,9 +95,7 @@ func (r *Run) clients(name string, cs []*rawClient, finish func()) {
 	t := r.task(name, 0, r.Period, func(t *Task) {
 		i := 0
 		for next := r.begin + t.Period; !t.over(next); next += t.Period {
-			if now := clock.Now(); next < now {
-				next += (now - next) / t.Period * t.Period
-			}
+			next = skipMissed(next, t.Period)
 			r.goSleep(next)
 			begin, err := cs[i].call()
 			if err != nil {
@@ -184,10 +181,10 @@ func udpEcho(r *Run) error {
 	if err != nil {
 		return err
 	}
-	addr := srv.LocalAddr().(*net.UDPAddr)
+	addr := srv.LocalAddr().(*net.UDPAddr).AddrPort()
 	var cs []*rawClient
 	for range n {
-		c, err := newRawClient(unix.SOCK_DGRAM, &net.TCPAddr{IP: addr.IP, Port: addr.Port})
+		c, err := newRawClient(unix.SOCK_DGRAM, addr)
 		if err != nil {
 			return err
 		}
@@ -214,7 +211,7 @@ func tcpEcho(r *Run) error {
 	}
 	r.cleanup = append(r.cleanup, func() { ln.Close() })
 	dial := func() (*rawClient, net.Conn, error) {
-		c, err := newRawClient(unix.SOCK_STREAM, ln.Addr().(*net.TCPAddr))
+		c, err := newRawClient(unix.SOCK_STREAM, ln.Addr().(*net.TCPAddr).AddrPort())
 		if err != nil {
 			return nil, nil, err
 		}

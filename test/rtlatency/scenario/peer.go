@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -98,7 +97,7 @@ func Peer(args []string) error {
 	if err != nil || period <= 0 {
 		return fmt.Errorf("%s: period of %q ns", PeerCommand, args[1])
 	}
-	c, err := newRawClient(unix.SOCK_DGRAM, net.TCPAddrFromAddrPort(addr))
+	c, err := newRawClient(unix.SOCK_DGRAM, addr)
 	if err != nil {
 		return err
 	}
@@ -110,9 +109,7 @@ func Peer(args []string) error {
 		os.Exit(0)
 	}()
 	for next := clock.Now() + period; ; next += period {
-		if now := clock.Now(); next < now {
-			next += (now - next) / period * period
-		}
+		next = skipMissed(next, period)
 		clock.SleepUntil(next)
 		if _, err := c.call(); errors.Is(err, syscall.ECONNREFUSED) {
 			select {} // the server has closed its socket: we end with it

@@ -326,6 +326,15 @@ func (r *Run) fail(err error) {
 	r.stopped.Store(true)
 }
 
+// skipMissed returns next, or the last release that is over if next is, for a loop
+// that passes over the releases it has missed.
+func skipMissed(next, period int64) int64 {
+	if now := clock.Now(); next < now {
+		next += (now - next) / period * period
+	}
+	return next
+}
+
 // over reports whether t must not wait for a release at next any more.
 func (t *Task) over(next int64) bool {
 	r := t.run
