@@ -66,10 +66,7 @@ func udpPeer(r *Run) error {
 	})
 	t.unpaced = true
 	r.other(func() {
-		if _, err := begin.Write([]byte{'\n'}); err != nil {
-			r.fail(fmt.Errorf("peer: %w", err))
-			srv.Close()
-		}
+		begin.Write([]byte{'\n'}) // if nobody reads it, it has died
 		select {
 		case <-served:
 		case err := <-died:

@@ -177,7 +177,7 @@ func TestPeerDies(t *testing.T) {
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for r.Tasks[0].Rec.Live().Cycles == 0 {
+	for r.Tasks[0].Rec.Live().Cycles == 0 && !r.stopped.Load() {
 		time.Sleep(time.Millisecond)
 	}
 	lists, err := filepath.Glob("/proc/self/task/*/children")
